@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * internal: what the files of the POSIX port share: the state of the calling thread and the log of
+ * fatal errors.
+ */
+#ifndef VCK_PORT_POSIX_INTERNAL_H
+#define VCK_PORT_POSIX_INTERNAL_H
+
+#include <stdint.h>
+#include "port/port.h"
+
+/* What the port knows of the calling thread. */
+struct thread_state {
+    vck_level level;       /* simulated */
+    uint32_t id;           /* unique in the process, never 0 */
+    uint32_t mutexes_held; /* depth of critical regions */
+};
+
+/* The calling thread's state. Any level. */
+struct thread_state *vck_posix_thread_state(void);
+
+/* Stops the program when `cond` is false, naming file and line of the check. */
+#define FATAL_UNLESS(cond, what) ((cond) ? (void)0 : vck_assert_failed((what), __FILE__, __LINE__))
+
+#endif
