@@ -57,7 +57,8 @@ struct vck_posix_disk_options {
  * inline after all. `done` is called at PASSIVE with no lock held and must not close the disk.
  *
  * NBD: a server without FLUSH is taken to have no volatile cache. Once a connection is lost every
- * request on it fails with VCK_IO; there is no reconnection.
+ * request fails with VCK_IO; there is no reconnection. Several connections are used when the server
+ * allows it (multi-conn).
  *
  * The disk is closed, and freed, with vck_posix_disk_close (or its own close). ret_error may be
  * NULL; it is written on failure only. NOT_FOUND, PERMISSION_DENIED, BUSY, READ_ONLY, UNSUPPORTED
