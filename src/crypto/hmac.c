@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vck/hmac.h"
+#include "vck/secret.h"
+
+void vck_hmac_sha256_init(struct vck_hmac_sha256 *hmac, struct vck_bytes key)
+{
+    uint8_t block[VCK_SHA256_BLOCK_BYTES] = {0};
+    if (key.size_bytes > sizeof(block))
+        vck_sha256(key.data, key.size_bytes, block);
+    else if (key.size_bytes > 0)
+        memcpy(block, key.data, key.size_bytes);
+
+    for (size_t i = 0; i < sizeof(block); i++)
+        block[i] ^= 0x36;
+    vck_sha256_init(&hmac->inner);
+    vck_sha256_update(&hmac->inner, block, sizeof(block));
+    for (size_t i = 0; i < sizeof(block); i++)
+        block[i] ^= 0x36 ^ 0x5c;
+    vck_sha256_init(&hmac->outer);
+    vck_sha256_update(&hmac->outer, block, sizeof(block));
+    vck_wipe(block, sizeof(block));
+}
+
+void vck_hmac_sha256_update(struct vck_hmac_sha256 *hmac, struct vck_bytes data)
+{
+    vck_sha256_update(&hmac->inner, data.data, data.size_bytes);
+}
+
+void vck_hmac_sha256_final(struct vck_hmac_sha256 *hmac, uint8_t ret_tag[VCK_HMAC_SHA256_BYTES])
+{
+    uint8_t digest[VCK_SHA256_BYTES];
+    vck_sha256_final(&hmac->inner, digest);
+    vck_sha256_update(&hmac->outer, digest, sizeof(digest));
+    vck_sha256_final(&hmac->outer, ret_tag);
+    vck_wipe(digest, sizeof(digest));
+}
+
+void vck_hmac_sha256_wipe(struct vck_hmac_sha256 *hmac)
+{
+    vck_wipe(hmac, sizeof(*hmac));
+}
+
+void vck_hmac_sha256_once(struct vck_bytes key, struct vck_bytes data,
+                          uint8_t ret_tag[VCK_HMAC_SHA256_BYTES])
+{
+    struct vck_hmac_sha256 hmac;
+    vck_hmac_sha256_init(&hmac, key);
+    vck_hmac_sha256_update(&hmac, data);
+    vck_hmac_sha256_final(&hmac, ret_tag);
+}
