@@ -15,6 +15,7 @@ struct posix_timer {
     uint64_t deadline_ns;
     void (*expired)(void *context);
     void *context;
+    bool is_ending; /* sets no longer arm: the callback that fini waits for may set it */
 };
 _Static_assert(sizeof(struct posix_timer) <= sizeof(struct vck_timer), "fits the public storage");
 
@@ -103,13 +104,12 @@ void vck_timer_init(struct vck_timer *timer, void (*expired)(void *context), voi
     t->deadline_ns = 0;
     t->expired = expired;
     t->context = context;
+    t->is_ending = false;
     pthread_once(&once, start);
 }
 
-void vck_timer_set(struct vck_timer *timer, uint64_t deadline_ns)
+static void arm(struct posix_timer *t, uint64_t deadline_ns)
 {
-    struct posix_timer *t = posix_timer(timer);
-    pthread_mutex_lock(&lock);
     vck_link_remove(&t->link);
     t->deadline_ns = deadline_ns;
     /* From the back: deadlines mostly come in order. */
@@ -119,6 +119,14 @@ void vck_timer_set(struct vck_timer *timer, uint64_t deadline_ns)
     vck_link_insert_between(&t->link, before, before->next);
     if (armed.next == &t->link)
         pthread_cond_signal(&earlier);
+}
+
+void vck_timer_set(struct vck_timer *timer, uint64_t deadline_ns)
+{
+    struct posix_timer *t = posix_timer(timer);
+    pthread_mutex_lock(&lock);
+    if (!t->is_ending)
+        arm(t, deadline_ns);
     pthread_mutex_unlock(&lock);
 }
 
@@ -127,10 +135,9 @@ void vck_timer_fini(struct vck_timer *timer)
     VCK_ASSERT_LEVEL(VCK_LEVEL_APC);
     struct posix_timer *t = posix_timer(timer);
     pthread_mutex_lock(&lock);
+    t->is_ending = true;
     vck_link_remove(&t->link);
     while (running == t)
         pthread_cond_wait(&returned, &lock);
-    /* The callback may have set it again. */
-    vck_link_remove(&t->link);
     pthread_mutex_unlock(&lock);
 }
