@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * coroutine: sequential code as a poll function, without a stack of its own. Locals that live across
- * an await sit in the future's struct; a `switch` may not be open around an await.
+ * coroutine: sequential code as a poll function, without a stack of its own. Locals that live
+ * across an await sit in the future's struct; a `switch` may not be open around an await.
  *
  *     static enum vck_poll copy_poll(struct vck_future *self, const struct vck_waker *waker)
  *     {
@@ -51,6 +51,27 @@ struct vck_coroutine {
         __attribute__((fallthrough));                                                              \
     case __LINE__:                                                                                 \
         if (vck_future_poll((awaited), (waker)) == VCK_PENDING)                                    \
+            return VCK_PENDING;                                                                    \
+    } while (0)
+
+/* Goes on when an expression that polls is READY: a part of the coroutine with a state of its own.
+ */
+#define VCK_CO_CALL(co, polled)                                                                    \
+    do {                                                                                           \
+        (co)->resume_at = __LINE__;                                                                \
+        __attribute__((fallthrough));                                                              \
+    case __LINE__:                                                                                 \
+        if ((polled) == VCK_PENDING)                                                               \
+            return VCK_PENDING;                                                                    \
+    } while (0)
+
+/* Goes on when the condition holds; evaluating it must register the waker when it does not. */
+#define VCK_CO_WAIT_UNTIL(co, condition)                                                           \
+    do {                                                                                           \
+        (co)->resume_at = __LINE__;                                                                \
+        __attribute__((fallthrough));                                                              \
+    case __LINE__:                                                                                 \
+        if (!(condition))                                                                          \
             return VCK_PENDING;                                                                    \
     } while (0)
 

@@ -6,6 +6,7 @@
 #define VCK_DISK_IO_H
 
 #include "port/disk.h"
+#include "vck/bytes.h"
 #include "vck/future.h"
 
 VCK_BEGIN_DECLS
@@ -21,8 +22,7 @@ struct vck_disk_future {
 /* Prepares an operation; the first poll submits it. A submitted operation cannot be withdrawn: the
  * struct and the buffer stay until READY. offset and size as in struct vck_disk_io. */
 void vck_disk_future_init(struct vck_disk_future *f, struct vck_disk *disk, enum vck_disk_op op,
-                          unsigned flags, uint64_t offset_bytes, void *buffer,
-                          uint64_t size_bytes);
+                          unsigned flags, uint64_t offset_bytes, void *buffer, uint64_t size_bytes);
 
 /* Submits now, without waiting for a poll. */
 void vck_disk_future_start(struct vck_disk_future *f);

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "port/port.h"
+#include "vck/bytes.h"
 #include "vck/annotate.h"
 
 VCK_BEGIN_DECLS

@@ -6,8 +6,8 @@
  *     created --init ok--> live --delete--> deleting --cleanup ran--> dead --last release--> freed
  *
  * reference and release keep memory, never delete. delete ends life: children first, youngest
- * first, each cleanup exactly once. destroy runs exactly once, when the last reference goes. A child
- * keeps its parent's memory, not its life. Source: docs/runtime.md, "Objects".
+ * first, each cleanup exactly once. destroy runs exactly once, when the last reference goes. A
+ * child keeps its parent's memory, not its life. Source: docs/runtime.md, "Objects".
  */
 #ifndef VCK_OBJECT_H
 #define VCK_OBJECT_H
@@ -21,6 +21,9 @@
 
 VCK_BEGIN_DECLS
 
+/* Contexts start on a cache line, so that what they hold may ask for that alignment. */
+#define VCK_OBJECT_ALIGNMENT 64u
+
 struct vck_object_type {
     const char *name;
     size_t context_bytes;
@@ -33,17 +36,16 @@ struct vck_object_type {
 struct vck_object;
 
 /*
- * Creates an object under parent (NULL: a root). The context is zeroed, then init(context, argument)
- * runs; until it returns OK nobody can reach the context through vck_object_context. When it fails,
- * children made meanwhile are deleted, destroy does not run, and its status is returned. The caller
- * owns the creation reference, which delete drops. NO_MEMORY, DELETE_PENDING (parent). PASSIVE.
+ * Creates an object under parent (NULL: a root). The context is zeroed, then init(context,
+ * argument) runs; until it returns OK nobody can reach the context through vck_object_context. When
+ * it fails, children made meanwhile are deleted, destroy does not run, and its status is returned.
+ * The caller owns the creation reference, which delete drops. NO_MEMORY, DELETE_PENDING (parent).
+ * PASSIVE.
  */
-VCK_CHECKED vck_status vck_object_create(const struct vck_object_type *type,
-                                         struct vck_object *parent,
-                                         vck_status (*init)(struct vck_object *object,
-                                                            void *context, void *argument),
-                                         void *argument, struct vck_object **ret_object)
-    VCK_CAN_WAIT;
+VCK_CHECKED vck_status
+vck_object_create(const struct vck_object_type *type, struct vck_object *parent,
+                  vck_status (*init)(struct vck_object *object, void *context, void *argument),
+                  void *argument, struct vck_object **ret_object) VCK_CAN_WAIT;
 
 /* The context. NOT_READY while init runs, NOT_FOUND when the type is another. DISPATCH. */
 VCK_CHECKED vck_status vck_object_context(struct vck_object *object,

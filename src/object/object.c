@@ -21,8 +21,23 @@ struct vck_object {
     uint32_t references;
     uint32_t state;
     bool init_failed;
-    VCK_ALIGNAS(16) unsigned char context[];
+    void *allocation; /* the object lies in it, aligned */
+    VCK_ALIGNAS(VCK_OBJECT_ALIGNMENT) unsigned char context[];
 };
+
+static struct vck_object *allocate(size_t context_bytes)
+{
+    unsigned char *memory =
+        vck_alloc(sizeof(struct vck_object) + context_bytes + VCK_OBJECT_ALIGNMENT, OBJECT_TAG);
+    struct vck_object *object;
+
+    if (!memory)
+        return NULL;
+    object = (struct vck_object *)(((uintptr_t)memory + VCK_OBJECT_ALIGNMENT - 1) &
+                                   ~(uintptr_t)(VCK_OBJECT_ALIGNMENT - 1));
+    object->allocation = memory;
+    return object;
+}
 
 static vck_status attach_to_parent(struct vck_object *object, struct vck_object *parent)
 {
@@ -107,7 +122,7 @@ vck_status vck_object_create(const struct vck_object_type *type, struct vck_obje
     struct vck_object *object;
 
     VCK_ASSERT_LEVEL(VCK_LEVEL_PASSIVE);
-    object = vck_alloc(sizeof *object + type->context_bytes, OBJECT_TAG);
+    object = allocate(type->context_bytes);
     if (!object)
         return VCK_NO_MEMORY;
     object->type = type;
@@ -119,7 +134,7 @@ vck_status vck_object_create(const struct vck_object_type *type, struct vck_obje
     if (parent) {
         status = attach_to_parent(object, parent);
         if (status) {
-            vck_free(object);
+            vck_free(object->allocation);
             return status;
         }
     }
@@ -174,7 +189,7 @@ void vck_object_release(struct vck_object *object)
         parent = object->parent;
         if (object->type->destroy && !object->init_failed)
             object->type->destroy(object->context);
-        vck_free(object);
+        vck_free(object->allocation);
         object = parent;
     }
 }

@@ -134,8 +134,7 @@ static void allocation_failure_is_reported(void **state)
     struct vck_object *object = NULL;
 
     vck_alloc_fail_nth(1);
-    assert_int_equal(vck_object_create(&thing_type, NULL, thing_init, "r", &object),
-                     VCK_NO_MEMORY);
+    assert_int_equal(vck_object_create(&thing_type, NULL, thing_init, "r", &object), VCK_NO_MEMORY);
     vck_alloc_fail_nth(0);
     assert_null(object);
 }

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * volume: an attached disk whose data region is served decrypted while a sweep may be moving the
+ * boundary between ciphertext and plaintext through it. A volume is an object; requests in flight
+ * hold references to it.
+ *
+ *     attach --> idle <--start/pause--> sweeping --> idle ... --> detach
+ *
+ * What it is not: it knows nothing of file formats of keys, of sockets or of who may ask.
+ */
+#ifndef VCK_VOLUME_H
+#define VCK_VOLUME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "port/disk.h"
+#include "vck/object.h"
+#include "vck/provider.h"
+#include "vck/status.h"
+
+VCK_BEGIN_DECLS
+
+#define VCK_VOLUME_PATH_BYTES  1024u
+#define VCK_VOLUME_ERROR_BYTES 256u
+
+struct vck_volume;
+
+enum vck_volume_state {
+    VCK_STATE_IDLE = 0, /* also: done */
+    VCK_STATE_ENCRYPTING = 1,
+    VCK_STATE_DECRYPTING = 2,
+    VCK_STATE_PAUSED = 3,
+};
+
+struct vck_volume_options {
+    const char *path;              /* the volume's name; copied */
+    struct vck_provider *provider; /* NULL: the default one */
+    struct vck_bytes vmk;          /* borrowed for the call */
+    bool is_os_volume;
+    bool bound_by_handover; /* resumes an unrecorded sweep too */
+    bool provisional;       /* no key yet: sizes hidden, sectors as they are, no sweep */
+    /* provisional only: where the data region is. */
+    const struct vck_layout *layout;
+    bool manual_sweep;    /* no thread: the caller polls vck_volume_sweep_future */
+    uint32_t batch_bytes; /* most bytes of one batch; 0: VCK_BATCH_BYTES_DEFAULT */
+};
+
+#define VCK_BATCH_BYTES_DEFAULT (8u * 1024u * 1024u)
+
+/*
+ * Attaches: the provider opens and recovers the volume, then it is served, and a sweep that was
+ * recorded as running goes on. On success the volume owns the disk; on failure the caller keeps it.
+ * Errors are the provider's. The returned reference is the creation reference: end it with
+ * vck_volume_detach. PASSIVE.
+ */
+VCK_CHECKED vck_status vck_volume_attach(struct vck_disk *disk,
+                                         const struct vck_volume_options *options,
+                                         struct vck_volume **ret_volume) VCK_CAN_WAIT;
+
+/* Gives a provisional volume its key; the volume stays provisional when it fails. Requests wait
+ * meanwhile. UNSUPPORTED: not provisional. Otherwise as vck_volume_attach. */
+VCK_CHECKED vck_status vck_volume_unlock(struct vck_volume *volume,
+                                         const struct vck_volume_options *options) VCK_CAN_WAIT;
+
+/*
+ * Ends the volume: stops the sweep at a batch boundary (its intent stays recorded, so the next
+ * attach goes on), waits for requests in flight, closes the record, wipes the keys, closes the
+ * disk. References of others keep the memory only; their requests fail with DELETED. PASSIVE.
+ */
+vck_status vck_volume_detach(struct vck_volume *volume) VCK_CAN_WAIT;
+
+struct vck_object *vck_volume_object(struct vck_volume *volume);
+void vck_volume_reference(struct vck_volume *volume);
+void vck_volume_release(struct vck_volume *volume VCK_TAKES);
+
+/* Constant for the life of an unlocked volume. Any level. */
+const char *vck_volume_path(const struct vck_volume *volume);
+struct vck_disk *vck_volume_disk(struct vck_volume *volume);
+uint32_t vck_volume_sector_size_bytes(const struct vck_volume *volume);
+uint64_t vck_volume_data_start_lba(const struct vck_volume *volume);
+uint64_t vck_volume_data_sectors(const struct vck_volume *volume);
+bool vck_volume_is_read_only(const struct vck_volume *volume);
+bool vck_volume_can_discard(const struct vck_volume *volume);
+bool vck_volume_is_provisional(const struct vck_volume *volume);
+bool vck_volume_is_os_volume(const struct vck_volume *volume);
+
+/* ---- sweep ---- */
+
+/*
+ * Records direction and intent "run" durably, then lets the sweep move. Also the way to try again
+ * after an error, and to change direction while one runs (it stops at a batch boundary first).
+ * UNSUPPORTED (provisional, no journal place), READ_ONLY, IO. Nothing left to do is success.
+ * PASSIVE.
+ */
+VCK_CHECKED vck_status vck_volume_start(struct vck_volume *volume,
+                                        enum vck_direction direction) VCK_CAN_WAIT;
+/* The same in the recorded direction. */
+VCK_CHECKED vck_status vck_volume_resume(struct vck_volume *volume) VCK_CAN_WAIT;
+/* Returns when no batch is in flight, all replicas are equal and the journal is zero, durably; the
+ * intent is then "paused". Idle: success. */
+VCK_CHECKED vck_status vck_volume_pause(struct vck_volume *volume) VCK_CAN_WAIT;
+/* Upper bound for the sweep; 0: none. Takes effect with the next batch. */
+void vck_volume_set_rate(struct vck_volume *volume, uint32_t mib_per_s);
+
+/* For manual_sweep: the running sweep as a future, NULL when none runs. Poll it until READY; start,
+ * pause and detach must then only be called when no batch is in flight or after READY. */
+struct vck_future;
+struct vck_future *vck_volume_sweep_future(struct vck_volume *volume);
+/* Asks the sweep to end at the next batch boundary, without waiting. */
+void vck_volume_request_stop(struct vck_volume *volume);
+
+struct vck_volume_status {
+    enum vck_volume_state state;
+    enum vck_direction direction;
+    uint64_t encrypted_sectors; /* boundary */
+    uint64_t total_sectors;     /* of the data region */
+    uint32_t sector_size_bytes;
+    uint64_t damaged_chunks;
+    uint32_t rate_mib_s;
+    uint64_t bytes_per_s; /* of the sweep, smoothed; 0 when none runs */
+    bool is_attached;     /* has its key */
+    bool is_read_only;
+    bool failed;               /* a flush failed: writes fail until attached anew */
+    uint64_t hot_first_sector; /* range the sweep holds now */
+    uint64_t hot_sectors;
+    char error[VCK_VOLUME_ERROR_BYTES]; /* why the sweep stopped; empty when it did not */
+};
+
+/* A snapshot; never blocks. DISPATCH. */
+void vck_volume_query(struct vck_volume *volume, struct vck_volume_status *ret_status);
+
+/* Copies the damage list. */
+void vck_volume_damage(struct vck_volume *volume, struct vck_damage_list *ret_list);
+
+VCK_END_DECLS
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sweep_steps.h"
+
+void sweep_begin_batch_io(struct vck_sweep *sweep, struct vck_disk_future *io, enum vck_disk_op op,
+                          unsigned flags, struct vck_sweep_batch *batch)
+{
+    const struct vck_sweep_target *target = &sweep->target;
+    uint64_t lba = target->data_start_lba + batch->first_sector;
+
+    vck_disk_future_init(io, target->disk, op, flags, lba * target->sector_size_bytes, batch->data,
+                         (uint64_t)batch->sectors * target->sector_size_bytes);
+}
+
+enum vck_poll sweep_step_flush(struct vck_sweep *sweep, const struct vck_waker *waker)
+{
+    VCK_CO_BEGIN(&sweep->step_co);
+    vck_disk_future_init(&sweep->io, sweep->target.disk, VCK_DISK_FLUSH, 0, 0, NULL, 0);
+    VCK_CO_AWAIT(&sweep->step_co, &sweep->io.future, waker);
+    sweep->step_status = sweep->io.io.status;
+    if (sweep->step_status)
+        __atomic_store_n(&sweep->flush_failed, true, __ATOMIC_RELEASE);
+    VCK_CO_END(&sweep->step_co);
+}
+
+/* Encodes sweep->writing for sweep->replica and prepares its write. */
+static vck_status begin_state_write(struct vck_sweep *sweep)
+{
+    const struct vck_store *store = sweep->target.store->store;
+    uint64_t offset_bytes;
+    vck_status status =
+        vck_store_encode(store, sweep->replica, &sweep->writing, sweep->sector, &offset_bytes);
+
+    if (status)
+        return status;
+    vck_disk_future_init(&sweep->io, sweep->target.disk, VCK_DISK_WRITE, 0, offset_bytes,
+                         sweep->sector, sweep->target.sector_size_bytes);
+    return VCK_OK;
+}
+
+enum vck_poll sweep_step_write_first(struct vck_sweep *sweep, const struct vck_waker *waker)
+{
+    VCK_CO_BEGIN(&sweep->step_co);
+    sweep->replica = 0;
+    sweep->step_status = begin_state_write(sweep);
+    if (sweep->step_status)
+        VCK_CO_RETURN(&sweep->step_co);
+    VCK_CO_AWAIT(&sweep->step_co, &sweep->io.future, waker);
+    sweep->step_status = sweep->io.io.status;
+    VCK_CO_END(&sweep->step_co);
+}
+
+enum vck_poll sweep_step_write_others(struct vck_sweep *sweep, const struct vck_waker *waker)
+{
+    VCK_CO_BEGIN(&sweep->step_co);
+    sweep->step_status = VCK_OK;
+    for (sweep->replica = 1; sweep->replica < sweep->target.store->store->layout.replica_count;
+         sweep->replica++) {
+        sweep->step_status = begin_state_write(sweep);
+        if (sweep->step_status)
+            VCK_CO_RETURN(&sweep->step_co);
+        VCK_CO_AWAIT(&sweep->step_co, &sweep->io.future, waker);
+        sweep->step_status = sweep->io.io.status;
+        if (sweep->step_status)
+            VCK_CO_RETURN(&sweep->step_co);
+    }
+    VCK_CO_END(&sweep->step_co);
+}
+
+enum vck_poll sweep_step_write_record(struct vck_sweep *sweep, const struct vck_waker *waker)
+{
+    const struct vck_journal_area *area = &sweep->target.store->area;
+
+    VCK_CO_BEGIN(&sweep->step_co);
+    sweep->step_status = VCK_OK;
+    for (sweep->replica = 0; sweep->replica < area->replica_count; sweep->replica++) {
+        vck_disk_future_init(&sweep->io, sweep->target.disk, VCK_DISK_WRITE, 0,
+                             area->journal_offset_bytes[sweep->replica] +
+                                 vck_record_offset_bytes(sweep->record_sequence, area->half_bytes),
+                             sweep->record, sweep->record_used_bytes);
+        VCK_CO_AWAIT(&sweep->step_co, &sweep->io.future, waker);
+        sweep->step_status = sweep->io.io.status;
+        if (sweep->step_status)
+            VCK_CO_RETURN(&sweep->step_co);
+    }
+    VCK_CO_END(&sweep->step_co);
+}
+
+enum vck_poll sweep_step_rewrite_batch(struct vck_sweep *sweep, const struct vck_waker *waker)
+{
+    VCK_CO_BEGIN(&sweep->step_co);
+    sweep_begin_batch_io(sweep, &sweep->write_io, VCK_DISK_WRITE, VCK_DISK_ASYNC, &sweep->cur);
+    VCK_CO_AWAIT(&sweep->step_co, &sweep->write_io.future, waker);
+    sweep->step_status = sweep->write_io.io.status;
+    VCK_CO_END(&sweep->step_co);
+}
+
+/* The record buffer is at most a half; its next use fills it anew. */
+enum vck_poll sweep_step_zero_halves(struct vck_sweep *sweep, const struct vck_waker *waker)
+{
+    const struct vck_journal_area *area = &sweep->target.store->area;
+    uint64_t offset_bytes;
+    uint64_t at_bytes;
+
+    VCK_CO_BEGIN(&sweep->step_co);
+    memset(sweep->record, 0, sweep->record_bytes);
+    sweep->step_status = VCK_OK;
+    for (sweep->replica = 0; sweep->replica < area->replica_count; sweep->replica++) {
+        for (sweep->zero_at_bytes = 0; sweep->zero_at_bytes < 2ull * area->half_bytes;
+             sweep->zero_at_bytes += sweep->record_bytes) {
+            at_bytes = sweep->zero_at_bytes;
+            offset_bytes = area->journal_offset_bytes[sweep->replica] + at_bytes;
+            vck_disk_future_init(&sweep->io, sweep->target.disk, VCK_DISK_WRITE, 0, offset_bytes,
+                                 sweep->record,
+                                 VCK_MIN(sweep->record_bytes, 2ull * area->half_bytes - at_bytes));
+            VCK_CO_AWAIT(&sweep->step_co, &sweep->io.future, waker);
+            sweep->step_status = sweep->io.io.status;
+            if (sweep->step_status)
+                VCK_CO_RETURN(&sweep->step_co);
+        }
+    }
+    VCK_CO_END(&sweep->step_co);
+}
+
+/* After a failed flush there is nothing to try again: only an abort ends the attempts. */
+enum vck_poll sweep_step_fail_forever(struct vck_sweep *sweep, const struct vck_waker *waker)
+{
+    (void)waker;
+    sweep->step_status = VCK_IO;
+    return VCK_READY;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sweep_steps: the pieces a sweep is made of. The batch functions compute; the step functions do
+ * I/O and leave their result in sweep->step_status.
+ */
+#ifndef VCK_SWEEP_STEPS_H
+#define VCK_SWEEP_STEPS_H
+
+#include "vck/sweep.h"
+
+/* ---- batches ---- */
+
+/* The batch that follows the boundary `offset_sectors`, at most `limit` sectors; none at the end.
+ */
+struct vck_sweep_batch sweep_batch_after(const struct vck_sweep *sweep, uint64_t offset_sectors,
+                                         uint32_t limit_sectors, uint8_t *data);
+/* The boundary once the batch is done. */
+uint64_t sweep_boundary_after(const struct vck_sweep *sweep, const struct vck_sweep_batch *batch);
+/* Old tags, transformation in place, new tags. The record's tag table then belongs to this batch.
+ */
+vck_status sweep_batch_transform(struct vck_sweep *sweep, struct vck_sweep_batch *batch);
+/* Header and HMAC of the record for the batch whose tags are in the table. */
+vck_status sweep_record_seal(struct vck_sweep *sweep, const struct vck_sweep_batch *batch,
+                             uint64_t base_generation);
+
+/* ---- views ---- */
+
+/* Publish a change of sweep->view. */
+void sweep_view_lock(struct vck_sweep *sweep, const struct vck_sweep_batch *a,
+                     const struct vck_sweep_batch *b);
+void sweep_view_serve(struct vck_sweep *sweep, const struct vck_sweep_batch *batch);
+void sweep_view_settle(struct vck_sweep *sweep, uint64_t boundary_sectors,
+                       const struct vck_sweep_batch *still_locked);
+
+/* ---- I/O ---- */
+
+void sweep_begin_batch_io(struct vck_sweep *sweep, struct vck_disk_future *io, enum vck_disk_op op,
+                          unsigned flags, struct vck_sweep_batch *batch);
+
+enum vck_poll sweep_step_flush(struct vck_sweep *sweep, const struct vck_waker *waker);
+enum vck_poll sweep_step_write_first(struct vck_sweep *sweep, const struct vck_waker *waker);
+enum vck_poll sweep_step_write_others(struct vck_sweep *sweep, const struct vck_waker *waker);
+enum vck_poll sweep_step_write_record(struct vck_sweep *sweep, const struct vck_waker *waker);
+enum vck_poll sweep_step_rewrite_batch(struct vck_sweep *sweep, const struct vck_waker *waker);
+enum vck_poll sweep_step_fail_forever(struct vck_sweep *sweep, const struct vck_waker *waker);
+enum vck_poll sweep_step_zero_halves(struct vck_sweep *sweep, const struct vck_waker *waker);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * volume_internal: the volume's struct, for the files of this room only.
+ */
+#ifndef VCK_VOLUME_INTERNAL_H
+#define VCK_VOLUME_INTERNAL_H
+
+#include "vck/damage.h"
+#include "vck/guard.h"
+#include "vck/pool.h"
+#include "vck/sweep.h"
+#include "vck/volume.h"
+
+/* Pieces that are encrypted into the pool stay in the outer caches until they are written. */
+#define BOUNCE_BYTES (256u * 1024u)
+#define BOUNCE_COUNT 6u
+
+struct vck_volume {
+    char path[VCK_VOLUME_PATH_BYTES];
+    struct vck_disk *disk;
+    struct vck_provider *provider;
+    struct vck_io_config config;
+    bool is_os_volume;
+    bool manual_sweep;
+    bool has_config;
+    uint32_t provisional; /* atomic */
+    uint32_t batch_bytes;
+
+    struct vck_guard guard;
+    struct vck_pool pool;
+    struct vck_damage damage;
+
+    uint32_t flush_failed;        /* atomic: what is durable is unknown, writes fail */
+    uint64_t foreground_requests; /* atomic */
+    uint32_t rate_mib_s;          /* atomic */
+
+    struct vck_mutex control; /* start, pause, unlock, detach: one at a time */
+    bool detached;
+    bool sweep_exists;      /* initialised and not finished, under control */
+    uint32_t sweep_visible; /* atomic: status may look at it */
+    struct vck_sweep sweep;
+    struct vck_thread *sweep_thread;
+    struct vck_event sweep_changed;
+
+    struct vck_spinlock status_lock;
+    uint64_t speed_bytes; /* since speed_since_ns */
+    uint64_t speed_since_ns;
+    uint64_t bytes_per_s;
+    enum vck_volume_state state;
+    enum vck_direction direction;
+    char error[VCK_VOLUME_ERROR_BYTES];
+};
+
+/* A failed flush, wherever it happened. */
+void volume_note_flush_failure(struct vck_volume *volume);
+
+#endif
