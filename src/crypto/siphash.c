@@ -11,76 +11,75 @@ static uint64_t rotate_left(uint64_t v, unsigned bits)
     return v << bits | v >> (64 - bits);
 }
 
-static void round_once(uint64_t v[4])
+/* By value and in single words, so that the whole state stays in registers. */
+struct state {
+    uint64_t v0, v1, v2, v3;
+};
+
+static inline struct state round_once(struct state s)
 {
-    v[0] += v[1];
-    v[2] += v[3];
-    v[1] = rotate_left(v[1], 13) ^ v[0];
-    v[3] = rotate_left(v[3], 16) ^ v[2];
-    v[0] = rotate_left(v[0], 32);
-    v[2] += v[1];
-    v[0] += v[3];
-    v[1] = rotate_left(v[1], 17) ^ v[2];
-    v[3] = rotate_left(v[3], 21) ^ v[0];
-    v[2] = rotate_left(v[2], 32);
+    s.v0 += s.v1;
+    s.v2 += s.v3;
+    s.v1 = rotate_left(s.v1, 13) ^ s.v0;
+    s.v3 = rotate_left(s.v3, 16) ^ s.v2;
+    s.v0 = rotate_left(s.v0, 32);
+    s.v2 += s.v1;
+    s.v0 += s.v3;
+    s.v1 = rotate_left(s.v1, 17) ^ s.v2;
+    s.v3 = rotate_left(s.v3, 21) ^ s.v0;
+    s.v2 = rotate_left(s.v2, 32);
+    return s;
 }
 
-static void mix(uint64_t v[4], uint64_t word)
+static inline struct state mix(struct state s, uint64_t word)
 {
-    v[3] ^= word;
-    round_once(v);
-    round_once(v);
-    v[0] ^= word;
+    s.v3 ^= word;
+    s = round_once(round_once(s));
+    s.v0 ^= word;
+    return s;
 }
 
-static uint64_t finish(uint64_t v[4])
+static inline uint64_t finish(struct state s)
 {
-    v[2] ^= 0xff;
-    for (unsigned i = 0; i < 4; i++)
-        round_once(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    s.v2 ^= 0xff;
+    s = round_once(round_once(round_once(round_once(s))));
+    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
-static void start(uint64_t v[4], const uint8_t key[VCK_SIPHASH_KEY_BYTES])
+static inline struct state start(const uint8_t key[VCK_SIPHASH_KEY_BYTES])
 {
     uint64_t k0 = vck_load_le64(key), k1 = vck_load_le64(key + 8);
-    v[0] = k0 ^ 0x736f6d6570736575;
-    v[1] = k1 ^ 0x646f72616e646f6d;
-    v[2] = k0 ^ 0x6c7967656e657261;
-    v[3] = k1 ^ 0x7465646279746573;
+    return (struct state){k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
+                          k1 ^ 0x7465646279746573};
 }
 
 uint64_t vck_siphash24(const uint8_t key[VCK_SIPHASH_KEY_BYTES], const void *data,
                        size_t size_bytes)
 {
     const uint8_t *in = data;
-    size_t words = size_bytes / 8, rest = size_bytes % 8;
+    size_t rest = size_bytes % 8;
     uint64_t last = (uint64_t)size_bytes << 56;
-    uint64_t v[4];
+    struct state s = start(key);
 
-    start(v, key);
-    for (; words > 0; words--) {
-        mix(v, vck_load_le64(in));
+    for (size_t words = size_bytes / 8; words > 0; words--) {
+        s = mix(s, vck_load_le64(in));
         in += 8;
     }
     for (size_t i = 0; i < rest; i++)
         last |= (uint64_t)in[i] << (8 * i);
-    mix(v, last);
-    return finish(v);
+    return finish(mix(s, last));
 }
 
 static void run_portable(const struct vck_siphash_run *run)
 {
     const uint8_t *in = run->data;
+    const struct state keyed = {run->state[0], run->state[1], run->state[2], run->state[3]};
     uint64_t length = (uint64_t)run->chunk_size_bytes + 8;
     for (size_t chunk = 0; chunk < run->chunk_count; chunk++) {
-        uint64_t v[4];
-        memcpy(v, run->state, sizeof(v));
-        mix(v, run->first_offset_bytes + chunk * run->chunk_size_bytes);
+        struct state s = mix(keyed, run->first_offset_bytes + chunk * run->chunk_size_bytes);
         for (uint32_t at = 0; at < run->chunk_size_bytes; at += 8)
-            mix(v, vck_load_le64(in + at));
-        mix(v, length << 56);
-        vck_store_le64(run->ret_tags + chunk * run->tag_stride_bytes, finish(v));
+            s = mix(s, vck_load_le64(in + at));
+        vck_store_le64(run->ret_tags + chunk * run->tag_stride_bytes, finish(mix(s, length << 56)));
         in += run->chunk_size_bytes;
     }
 }
@@ -127,7 +126,9 @@ vck_status vck_siphash24_chunks_with(enum vck_siphash_impl impl,
     VCK_ASSERT(chunk_size_bytes % 16 == 0 && tag_stride_bytes >= VCK_SIPHASH_TAG_BYTES);
     if (!vck_siphash_impl_available(impl))
         return VCK_UNSUPPORTED;
+    const struct state keyed = start(key);
     struct vck_siphash_run run = {
+        .state = {keyed.v0, keyed.v1, keyed.v2, keyed.v3},
         .data = data,
         .chunk_size_bytes = chunk_size_bytes,
         .chunk_count = chunk_count,
@@ -135,7 +136,6 @@ vck_status vck_siphash24_chunks_with(enum vck_siphash_impl impl,
         .ret_tags = ret_tags,
         .tag_stride_bytes = tag_stride_bytes,
     };
-    start(run.state, key);
 #if VCK_CRYPTO_X86
     uint32_t features = vck_cpu_features();
     bool any = impl == VCK_SIPHASH_AUTO;
