@@ -144,13 +144,17 @@ static const struct vck_disk_ops ops = {submit, query_size, close_disk};
 
 /* ---- opening ---- */
 
+/* libnbd's text has the system's words in it already. Without an errno a name was not found. */
 static vck_status explain_nbd(const char *uri, struct vck_posix_error *ret_error)
 {
     int os_error = nbd_get_errno();
-    vck_status status = os_error == 0 ? VCK_IO : vck_posix_status_from_errno(os_error);
+    vck_status status = os_error == 0 ? VCK_UNREACHABLE : vck_posix_status_from_errno(os_error);
     const char *text = nbd_get_error();
-    return vck_posix_explain(ret_error, status, os_error, "cannot open %.100s: %.100s", uri,
-                             text == NULL ? "unknown error" : text);
+    vck_posix_explain(ret_error, status, 0, "cannot open %.100s: %.140s", uri,
+                      text == NULL ? "unknown error" : text);
+    if (ret_error != NULL)
+        ret_error->os_error = os_error;
+    return status;
 }
 
 static bool connect_one(struct nbd_disk *d, const char *uri)
