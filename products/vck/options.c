@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * options: one table of verbs and one of options drive parsing and help alike.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "products/vck/vck.h"
+#include "vck/bytes.h"
+
+struct option_spec {
+    const char *name;
+    const char *argument; /* NULL: takes none */
+    const char *help;
+};
+
+static const struct option_spec specs[OPTION_COUNT] = {
+    [OPTION_ALL] = {"--all", NULL, "every data volume, even while it is in use"},
+    [OPTION_FOOTERS] = {"--footers", "N", "replicas of the metadata at the end (2)"},
+    [OPTION_FORCE] = {"--force", NULL,
+                      "overwrite an existing volume, or unknown data where metadata goes"},
+    [OPTION_GROW] = {"--grow", NULL, "make room by appending to an image file"},
+    [OPTION_HEADERS] = {"--headers", "N", "replicas of the metadata at the start (0)"},
+    [OPTION_HELP] = {"--help", NULL, "print this and exit"},
+    [OPTION_JSON] = {"--json", NULL, "print one JSON value instead of text"},
+    [OPTION_LOCAL] = {"--local", NULL, "measure in this process, without the daemon"},
+    [OPTION_METADATA_SIZE] = {"--metadata-size", "BYTES",
+                              "size of each replica region (1M); K, M and G are understood"},
+    [OPTION_NBD] = {"--nbd", "PATH",
+                    "the daemon's NBD socket (nbd.sock beside the control socket)"},
+    [OPTION_NEW_VMK] = {"--new-vmk", "FILE", "create FILE with a new random key"},
+    [OPTION_NO_WAIT] = {"--no-wait", NULL, "return as soon as the sweep has started"},
+    [OPTION_REPAIR] = {"--repair", NULL, "make all replicas equal to the newest valid one"},
+    [OPTION_SECTOR_SIZE] = {"--sector-size", "BYTES", "512 or 4096 (what the disk has)"},
+    [OPTION_SHRINK] = {"--shrink", NULL, "make room by shrinking the ext2/3/4 or NTFS file system"},
+    [OPTION_SINGLE_REPLICA] = {"--single-replica", NULL,
+                               "allow just one replica, which a torn write can destroy"},
+    [OPTION_SIZE] = {"--size", "BYTES", "how much to encrypt and decrypt (1G)"},
+    [OPTION_SOCKET] = {"--socket", "PATH", "the daemon's control socket (/run/vck/control.sock)"},
+    [OPTION_USE_REPLICA] = {"--use-replica", "N", "take replica N as the valid one"},
+    [OPTION_VERSION] = {"--version", NULL, "print the version and exit"},
+    [OPTION_VMK_FILE] = {"--vmk-file", "FILE", "read the key from FILE; - is standard input"},
+    [OPTION_WIDTH] = {"--width", "COLUMNS", "width of the picture (of the terminal, or 80)"},
+};
+
+#define DAEMON  (OPTION_BIT(SOCKET))
+#define QUERY   (OPTION_BIT(SOCKET) | OPTION_BIT(JSON))
+#define OFFLINE (OPTION_BIT(VMK_FILE) | OPTION_BIT(JSON))
+
+const struct verb verbs[] = {
+    {"prepare", "VOLUME", 1, 1, "make a volume of a disk or an image, keeping its data",
+     OPTION_BIT(HEADERS) | OPTION_BIT(FOOTERS) | OPTION_BIT(SINGLE_REPLICA) |
+         OPTION_BIT(METADATA_SIZE) | OPTION_BIT(SECTOR_SIZE) | OPTION_BIT(NEW_VMK) |
+         OPTION_BIT(GROW) | OPTION_BIT(SHRINK) | OPTION_BIT(FORCE) | OFFLINE,
+     run_prepare},
+    {"attach", "VOLUME", 1, 1, "open a volume and serve its decrypted data",
+     OPTION_BIT(VMK_FILE) | OPTION_BIT(NBD) | QUERY, run_attach},
+    {"detach", "VOLUME", 0, 1, "stop serving a volume", OPTION_BIT(ALL) | DAEMON, run_detach},
+    {"encrypt", "VOLUME", 1, 1, "encrypt the data in place", OPTION_BIT(NO_WAIT) | DAEMON,
+     run_encrypt},
+    {"decrypt", "VOLUME", 1, 1, "decrypt the data in place", OPTION_BIT(NO_WAIT) | DAEMON,
+     run_decrypt},
+    {"pause", "VOLUME", 1, 1, "stop the sweep at a safe place", DAEMON, run_pause},
+    {"resume", "VOLUME", 1, 1, "go on in the recorded direction", OPTION_BIT(NO_WAIT) | DAEMON,
+     run_resume},
+    {"rate", "VOLUME MIB", 2, 2, "limit the sweep to MIB per second; 0 is no limit", DAEMON,
+     run_rate},
+    {"status", "VOLUME", 1, 1, "say how far one volume is", QUERY, run_status},
+    {"list", "", 0, 0, "list the attached volumes", QUERY, run_list},
+    {"info", "VOLUME", 1, 1, "print what every replica and the journal say", OFFLINE, run_info},
+    {"map", "VOLUME", 1, 1, "draw what is where on a volume", OPTION_BIT(WIDTH) | OFFLINE | QUERY,
+     run_map},
+    {"check", "VOLUME", 1, 1, "compare replicas, journal and sizes of a volume not attached",
+     OPTION_BIT(REPAIR) | OPTION_BIT(USE_REPLICA) | OFFLINE, run_check},
+    {"bench", "", 0, 0, "measure the cipher", OPTION_BIT(SIZE) | OPTION_BIT(LOCAL) | QUERY,
+     run_bench},
+};
+const size_t verb_count = VCK_ARRAY_COUNT(verbs);
+
+/* ---- help ---- */
+
+static void print_option(enum option_id id)
+{
+    const struct option_spec *spec = &specs[id];
+    char left[40];
+    snprintf(left, sizeof(left), "%s%s%s", spec->name, spec->argument != NULL ? " " : "",
+             spec->argument != NULL ? spec->argument : "");
+    printf("  %-22s %s\n", left, spec->help);
+}
+
+void options_print_help(const struct verb *verb)
+{
+    printf("Usage: vck %s [OPTION]...%s%s\n", verb->name, *verb->operands != 0 ? " " : "",
+           verb->operands);
+    printf("vck %s: %s.\n\nOptions:\n", verb->name, verb->summary);
+    for (unsigned id = 0; id < OPTION_COUNT; id++)
+        if ((verb->options >> id & 1) != 0)
+            print_option(id);
+    print_option(OPTION_HELP);
+}
+
+void options_print_overview(void)
+{
+    puts("Usage: vck VERB [OPTION]... [OPERAND]...\n"
+         "Encrypt, decrypt and look after volumes in place.\n\nVerbs:");
+    for (size_t i = 0; i < verb_count; i++) {
+        char left[40];
+        snprintf(left, sizeof(left), "%s %s", verbs[i].name, verbs[i].operands);
+        printf("  %-22s %s\n", left, verbs[i].summary);
+    }
+    puts("\nOptions:");
+    print_option(OPTION_HELP);
+    print_option(OPTION_VERSION);
+    puts("\nvck VERB --help lists the options of a verb. vck(1) says the rest.");
+}
+
+/* ---- parsing ---- */
+
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < verb_count; i++)
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+static uint32_t accepted_options(const struct command *command)
+{
+    if (command->verb == NULL)
+        return OPTION_BIT(HELP) | OPTION_BIT(VERSION);
+    return command->verb->options | OPTION_BIT(HELP);
+}
+
+/* OPTION_COUNT when the verb has none of that name. */
+static enum option_id find_option(const struct command *command, const char *text,
+                                  size_t text_length)
+{
+    uint32_t accepted = accepted_options(command);
+    for (unsigned id = 0; id < OPTION_COUNT; id++)
+        if ((accepted >> id & 1) != 0 && strlen(specs[id].name) == text_length &&
+            memcmp(specs[id].name, text, text_length) == 0)
+            return id;
+    return OPTION_COUNT;
+}
+
+/* text is an option; next is the argument after it or NULL. */
+static int parse_option(struct command *command, const char *text, const char *next,
+                        bool *ret_used_next)
+{
+    const char *equals = strchr(text, '=');
+    size_t length = equals != NULL ? (size_t)(equals - text) : strlen(text);
+    enum option_id id = find_option(command, text, length);
+    if (id == OPTION_COUNT)
+        return report_usage(command, "there is no option %.*s here", (int)length, text);
+    if (command->values[id] != NULL)
+        return report_usage(command, "%s is given twice", specs[id].name);
+    if (specs[id].argument == NULL && equals != NULL)
+        return report_usage(command, "%s takes no value", specs[id].name);
+    if (specs[id].argument != NULL && equals == NULL && next == NULL)
+        return report_usage(command, "%s needs a value, %s", specs[id].name, specs[id].argument);
+    *ret_used_next = specs[id].argument != NULL && equals == NULL;
+    command->values[id] = specs[id].argument == NULL ? "" : equals != NULL ? equals + 1 : next;
+    return EXIT_OK;
+}
+
+static int parse_operand(struct command *command, const char *text)
+{
+    if (command->verb == NULL) {
+        command->verb = find_verb(text);
+        return command->verb != NULL
+                   ? EXIT_OK
+                   : report_usage(command, "there is no verb %s; vck --help lists them", text);
+    }
+    if (command->operand_count == command->verb->operands_max)
+        return report_usage(command, "%s is one operand too many", text);
+    command->operands[command->operand_count++] = text;
+    return EXIT_OK;
+}
+
+int options_parse(int argc, char **argv, struct command *ret_command)
+{
+    struct command command = {0};
+    bool is_option_allowed = true;
+    int code = EXIT_OK;
+    for (int i = 1; i < argc && code == EXIT_OK; i++) {
+        bool used_next = false;
+        if (is_option_allowed && strcmp(argv[i], "--") == 0)
+            is_option_allowed = false;
+        else if (is_option_allowed && argv[i][0] == '-' && argv[i][1] != 0)
+            code = parse_option(&command, argv[i], i + 1 < argc ? argv[i + 1] : NULL, &used_next);
+        else
+            code = parse_operand(&command, argv[i]);
+        i += used_next;
+    }
+    if (code == EXIT_OK && command.verb != NULL && !option_given(&command, OPTION_HELP) &&
+        command.operand_count < command.verb->operands_min)
+        code = report_usage(&command, "%s is missing", command.verb->operands);
+    if (code == EXIT_OK)
+        *ret_command = command;
+    return code;
+}
+
+/* ---- numbers ---- */
+
+/* Digits only, then at most one of the letters of `units`. */
+static bool parse_number(const char *text, const char *units, uint64_t *ret_value)
+{
+    char *end;
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    uint64_t value = strtoull(text, &end, 10);
+    if (errno != 0)
+        return false;
+    const char *unit = *end != 0 ? strchr(units, *end) : NULL;
+    if (unit != NULL) {
+        uint64_t factor = UINT64_C(1) << (10 * (unit - units + 1));
+        if (!vck_mul_u64(value, factor, &value))
+            return false;
+        end++;
+    }
+    if (*end != 0)
+        return false;
+    *ret_value = value;
+    return true;
+}
+
+int option_bytes(const struct command *command, enum option_id id, uint64_t lowest,
+                 uint64_t highest, uint64_t absent, uint64_t *ret_value)
+{
+    uint64_t value = absent;
+    const char *text = command->values[id];
+    if (text != NULL && (!parse_number(text, "KMGT", &value) || value < lowest || value > highest))
+        return report_usage(command,
+                            "%s is %s; a size from %" PRIu64 " to %" PRIu64 " bytes is expected",
+                            specs[id].name, text, lowest, highest);
+    *ret_value = value;
+    return EXIT_OK;
+}
+
+int option_u32(const struct command *command, enum option_id id, uint32_t lowest, uint32_t highest,
+               uint32_t absent, uint32_t *ret_value)
+{
+    uint64_t value = absent;
+    const char *text = command->values[id];
+    if (text != NULL && (!parse_number(text, "", &value) || value < lowest || value > highest))
+        return report_usage(command, "%s is %s; a number from %u to %u is expected", specs[id].name,
+                            text, lowest, highest);
+    *ret_value = (uint32_t)value;
+    return EXIT_OK;
+}
+
+int operand_u32(const struct command *command, unsigned index, const char *what, uint32_t highest,
+                uint32_t *ret_value)
+{
+    uint64_t value;
+    const char *text = command->operands[index];
+    if (!parse_number(text, "", &value) || value > highest)
+        return report_usage(command, "%s is %s; a number from 0 to %u is expected", what, text,
+                            highest);
+    *ret_value = (uint32_t)value;
+    return EXIT_OK;
+}

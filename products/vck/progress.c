@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "products/vck/progress.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "port/port.h"
+
+#define LINE_INTERVAL_NS UINT64_C(2000000000)
+#define BAR_CELLS        32
+#define MIB              (1024.0 * 1024.0)
+
+const char *duration_text(uint64_t seconds, char buffer[DURATION_BYTES])
+{
+    if (seconds >= 3600)
+        snprintf(buffer, DURATION_BYTES, "%" PRIu64 ":%02u:%02u", seconds / 3600,
+                 (unsigned)(seconds / 60 % 60), (unsigned)(seconds % 60));
+    else
+        snprintf(buffer, DURATION_BYTES, "%u:%02u", (unsigned)(seconds / 60),
+                 (unsigned)(seconds % 60));
+    return buffer;
+}
+
+void progress_init(struct progress *progress)
+{
+    memset(progress, 0, sizeof(*progress));
+    progress->is_terminal = isatty(STDOUT_FILENO) == 1;
+}
+
+static void sample_speed(struct progress *progress, uint64_t now_ns, uint64_t done_bytes)
+{
+    if (progress->sampled_ns == 0 || done_bytes < progress->sampled_bytes) {
+        progress->sampled_ns = now_ns;
+        progress->sampled_bytes = done_bytes;
+        return;
+    }
+    double seconds = (double)(now_ns - progress->sampled_ns) / 1e9;
+    if (seconds < 0.1)
+        return;
+    double speed = (double)(done_bytes - progress->sampled_bytes) / seconds;
+    double weight = progress->bytes_per_s > 0 ? 0.2 : 1.0;
+    progress->bytes_per_s += weight * (speed - progress->bytes_per_s);
+    progress->sampled_ns = now_ns;
+    progress->sampled_bytes = done_bytes;
+}
+
+static double percent_of(const struct progress_sample *sample)
+{
+    return sample->total_bytes == 0
+               ? 100.0
+               : 100.0 * (double)sample->done_bytes / (double)sample->total_bytes;
+}
+
+static const char *left_text(const struct progress *progress, const struct progress_sample *sample,
+                             char buffer[DURATION_BYTES])
+{
+    uint64_t left_bytes = sample->total_bytes - sample->done_bytes;
+    if (left_bytes != 0 && progress->bytes_per_s < 1)
+        return "?";
+    double seconds = left_bytes == 0 ? 0 : (double)left_bytes / progress->bytes_per_s;
+    return seconds < 1e9 ? duration_text((uint64_t)(seconds + 0.5), buffer) : "?";
+}
+
+static void draw_bar(const struct progress *progress, const struct progress_sample *sample)
+{
+    char cells[BAR_CELLS + 1];
+    char left[DURATION_BYTES];
+    double percent = percent_of(sample);
+    size_t filled = (size_t)(percent / 100.0 * BAR_CELLS);
+    memset(cells, '-', BAR_CELLS);
+    memset(cells, '#', filled);
+    cells[BAR_CELLS] = 0;
+    printf("\r%s [%s] %5.1f %%  %7.1f MiB/s  %s left\033[K", sample->what, cells, percent,
+           progress->bytes_per_s / MIB, left_text(progress, sample, left));
+}
+
+static void print_line(const struct progress *progress, const struct progress_sample *sample)
+{
+    char left[DURATION_BYTES];
+    printf("%s: %.1f %%, %.1f MiB/s, %s left\n", sample->what, percent_of(sample),
+           progress->bytes_per_s / MIB, left_text(progress, sample, left));
+}
+
+void progress_show(struct progress *progress, const struct progress_sample *sample)
+{
+    uint64_t now_ns = vck_clock_ns();
+    sample_speed(progress, now_ns, sample->done_bytes);
+    if (progress->is_terminal)
+        draw_bar(progress, sample);
+    else if (!progress->has_drawn || now_ns - progress->printed_ns >= LINE_INTERVAL_NS) {
+        print_line(progress, sample);
+        progress->printed_ns = now_ns;
+    }
+    progress->has_drawn = true;
+    fflush(stdout);
+}
+
+void progress_end(struct progress *progress)
+{
+    if (progress->is_terminal && progress->has_drawn)
+        putchar('\n');
+    progress->has_drawn = false;
+    fflush(stdout);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * verb_sweep: starting, watching, pausing and limiting a sweep. The sweep is the daemon's: ending
+ * the watching changes nothing about it.
+ */
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include "port/port.h"
+#include "products/vck/client.h"
+#include "products/vck/progress.h"
+#include "vck/volume.h"
+
+#define POLL_INTERVAL_NS 200000000L
+
+static volatile sig_atomic_t was_interrupted;
+
+static void interrupt(int number)
+{
+    (void)number;
+    was_interrupted = 1;
+}
+
+static void catch_interrupts(void)
+{
+    struct sigaction action = {.sa_handler = interrupt};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* ---- watching ---- */
+
+struct watch {
+    struct client *client;
+    const struct command *command;
+    const char *path;
+    bool is_decrypting;
+    uint64_t started_ns;
+    uint64_t started_bytes;
+    struct progress progress;
+};
+
+static uint64_t done_bytes(const struct watch *watch, const struct vck_msg_volume_status *status)
+{
+    uint64_t sectors = watch->is_decrypting ? status->total_sectors - status->encrypted_sector
+                                            : status->encrypted_sector;
+    return sectors * status->sector_size;
+}
+
+static void show(struct watch *watch, const struct vck_msg_volume_status *status)
+{
+    struct progress_sample sample = {
+        .what = watch->is_decrypting ? "decrypting" : "encrypting",
+        .done_bytes = done_bytes(watch, status),
+        .total_bytes = status->total_sectors * status->sector_size,
+    };
+    if (watch->started_ns == 0) {
+        watch->started_ns = vck_clock_ns();
+        watch->started_bytes = sample.done_bytes;
+    }
+    progress_show(&watch->progress, &sample);
+}
+
+static void print_done(struct watch *watch, const struct vck_msg_volume_status *status)
+{
+    char size[SIZE_TEXT_BYTES];
+    char took[DURATION_BYTES];
+    uint64_t moved = done_bytes(watch, status) - watch->started_bytes;
+    double seconds = (double)(vck_clock_ns() - watch->started_ns) / 1e9;
+    progress_end(&watch->progress);
+    printf("%s is %s: %s in %s", watch->path, watch->is_decrypting ? "decrypted" : "encrypted",
+           size_text(moved, size), duration_text((uint64_t)(seconds + 0.5), took));
+    if (seconds >= 0.5)
+        printf(", %.1f MiB/s", (double)moved / (1024.0 * 1024.0) / seconds);
+    printf("\n");
+}
+
+static int say_interrupted(struct watch *watch)
+{
+    progress_end(&watch->progress);
+    return report(watch->command, EXIT_INTERRUPTED,
+                  "the sweep of %s goes on; vck status shows how far it is, vck pause stops it",
+                  watch->path);
+}
+
+static bool is_over(const struct watch *watch, const struct vck_msg_volume_status *status)
+{
+    uint32_t running = watch->is_decrypting ? VCK_STATE_DECRYPTING : VCK_STATE_ENCRYPTING;
+    return !status->is_attached || status->state != running;
+}
+
+/* Why it is over. */
+static int conclude(struct watch *watch, const struct vck_msg_volume_status *status)
+{
+    uint64_t end = watch->is_decrypting ? 0 : status->total_sectors;
+    if (status->is_attached && status->encrypted_sector == end && status->state == VCK_STATE_IDLE) {
+        print_done(watch, status);
+        return EXIT_OK;
+    }
+    progress_end(&watch->progress);
+    if (!status->is_attached)
+        return report(watch->command, EXIT_NOT_FOUND, "%s was detached meanwhile", watch->path);
+    if (*status->error != 0)
+        return report(watch->command, EXIT_FAILED,
+                      "the sweep of %s stopped at sector %" PRIu64 ": %s", watch->path,
+                      status->encrypted_sector, status->error);
+    return report(watch->command, EXIT_FAILED,
+                  "%s is now %s at sector %" PRIu64 " of %" PRIu64 ", by another request",
+                  watch->path, state_text(status->state), status->encrypted_sector,
+                  status->total_sectors);
+}
+
+static int wait_for_end(struct watch *watch)
+{
+    const struct timespec interval = {.tv_nsec = POLL_INTERVAL_NS};
+    struct vck_msg_volume_status status;
+    progress_init(&watch->progress);
+    for (;;) {
+        int code = client_get_status(watch->client, watch->path, &status);
+        if (code != EXIT_OK)
+            return code;
+        if (status.is_attached)
+            show(watch, &status);
+        if (is_over(watch, &status))
+            return conclude(watch, &status);
+        if (!was_interrupted)
+            nanosleep(&interval, NULL);
+        if (was_interrupted)
+            return say_interrupted(watch);
+    }
+}
+
+/* ---- starting ---- */
+
+static int start(struct client *client, const struct command *command, uint32_t request,
+                 const char *path)
+{
+    struct vck_msg_volume_status status;
+    int code = client_volume_call(client, request, path);
+    if (code == EXIT_OK)
+        code = client_get_status(client, path, &status);
+    if (code != EXIT_OK)
+        return code;
+    bool is_decrypting = request == VCK_CODE_RESUME ? status.direction == VCK_DECRYPTING
+                                                    : request == VCK_CODE_START_DECRYPT;
+    if (option_given(command, OPTION_NO_WAIT)) {
+        printf("%s: %s\n", path, state_text(status.state));
+        return EXIT_OK;
+    }
+    struct watch watch = {
+        .client = client, .command = command, .path = path, .is_decrypting = is_decrypting};
+    return wait_for_end(&watch);
+}
+
+static int run_start(const struct command *command, uint32_t request)
+{
+    struct client client;
+    char path[VOLUME_PATH_BYTES];
+    int code = volume_path(command, command->operands[0], path);
+    if (code != EXIT_OK)
+        return code;
+    catch_interrupts();
+    code = client_open(&client, command);
+    if (code == EXIT_OK)
+        code = start(&client, command, request, path);
+    client_close(&client);
+    return code;
+}
+
+int run_encrypt(const struct command *command)
+{
+    return run_start(command, VCK_CODE_START_ENCRYPT);
+}
+
+int run_decrypt(const struct command *command)
+{
+    return run_start(command, VCK_CODE_START_DECRYPT);
+}
+
+int run_resume(const struct command *command)
+{
+    return run_start(command, VCK_CODE_RESUME);
+}
+
+/* ---- pause and rate ---- */
+
+static int pause_volume(struct client *client, const char *path)
+{
+    struct vck_msg_volume_status status;
+    int code = client_volume_call(client, VCK_CODE_PAUSE, path);
+    if (code == EXIT_OK)
+        code = client_get_status(client, path, &status);
+    if (code == EXIT_OK)
+        printf("%s: %s at sector %" PRIu64 " of %" PRIu64 "\n", path, state_text(status.state),
+               status.encrypted_sector, status.total_sectors);
+    return code;
+}
+
+int run_pause(const struct command *command)
+{
+    struct client client;
+    char path[VOLUME_PATH_BYTES];
+    int code = volume_path(command, command->operands[0], path);
+    if (code != EXIT_OK)
+        return code;
+    code = client_open(&client, command);
+    if (code == EXIT_OK)
+        code = pause_volume(&client, path);
+    client_close(&client);
+    return code;
+}
+
+int run_rate(const struct command *command)
+{
+    struct client client;
+    char path[VOLUME_PATH_BYTES];
+    struct vck_msg_rate_request request = {.volume_path = path};
+    int code = operand_u32(command, 1, "MIB", UINT32_MAX, &request.mib_per_s);
+    if (code == EXIT_OK)
+        code = volume_path(command, command->operands[0], path);
+    if (code != EXIT_OK)
+        return code;
+    code = client_open(&client, command);
+    if (code == EXIT_OK)
+        code = client_call(&client, VCK_CODE_SET_RATE, &request, NULL);
+    if (code == EXIT_OK && request.mib_per_s == 0)
+        printf("%s: no limit\n", path);
+    else if (code == EXIT_OK)
+        printf("%s: at most %u MiB/s\n", path, request.mib_per_s);
+    client_close(&client);
+    return code;
+}
