@@ -187,8 +187,9 @@ static vck_status init_store(struct vck_store *store, struct vck_disk *disk,
     };
     struct vck_block_metadata metadata = {
         .direction = VCK_ENCRYPTING,
-        .intent = VCK_INTENT_PAUSED,
+        .intent = VCK_INTENT_UNRECORDED,
         .generation = 1,
+        .digest_present = true,
     };
     vck_status status = make_volume_id(header.volume_id);
     if (status == VCK_OK)

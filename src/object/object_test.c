@@ -49,11 +49,13 @@ static vck_status thing_init(struct vck_object *object, void *context, void *arg
     return VCK_OK;
 }
 
-static struct vck_object *make(struct vck_object *parent, char *name)
+static struct vck_object *make(struct vck_object *parent, const char *name) VCK_CAN_WAIT
 {
     struct vck_object *object = NULL;
 
-    assert_int_equal(vck_object_create(&thing_type, parent, thing_init, name, &object), VCK_OK);
+    assert_int_equal(
+        vck_object_create(&thing_type, parent, thing_init, (void *)(uintptr_t)name, &object),
+        VCK_OK);
     return object;
 }
 
@@ -64,7 +66,7 @@ static int setup(void **state)
     return 0;
 }
 
-static void deletes_children_youngest_first(void **state)
+static void deletes_children_youngest_first(void **state) VCK_CAN_WAIT
 {
     (void)state;
     size_t live = vck_alloc_live_count();
@@ -78,7 +80,7 @@ static void deletes_children_youngest_first(void **state)
     assert_int_equal(vck_alloc_live_count(), live);
 }
 
-static void a_reference_keeps_memory_not_life(void **state)
+static void a_reference_keeps_memory_not_life(void **state) VCK_CAN_WAIT
 {
     (void)state;
     struct vck_object *root = make(NULL, "r");
@@ -90,13 +92,13 @@ static void a_reference_keeps_memory_not_life(void **state)
     assert_string_equal(events, "ca cr ");
     assert_true(vck_object_is_deleting(child));
     assert_int_equal(vck_object_delete(child), VCK_DELETED);
-    assert_int_equal(vck_object_create(&thing_type, child, thing_init, "z", &late),
+    assert_int_equal(vck_object_create(&thing_type, child, thing_init, NULL, &late),
                      VCK_DELETE_PENDING);
     vck_object_release(child);
     assert_string_equal(events, "ca cr da dr ");
 }
 
-static void context_is_typed(void **state)
+static void context_is_typed(void **state) VCK_CAN_WAIT
 {
     (void)state;
     struct vck_object *root = make(NULL, "r");
@@ -108,7 +110,8 @@ static void context_is_typed(void **state)
     assert_int_equal(vck_object_delete(root), VCK_OK);
 }
 
-static vck_status failing_init(struct vck_object *object, void *context, void *argument)
+static vck_status failing_init(struct vck_object *object, void *context,
+                               void *argument) VCK_CAN_WAIT
 {
     (void)context;
     (void)argument;
@@ -116,7 +119,7 @@ static vck_status failing_init(struct vck_object *object, void *context, void *a
     return VCK_IO;
 }
 
-static void failed_init_undoes_everything(void **state)
+static void failed_init_undoes_everything(void **state) VCK_CAN_WAIT
 {
     (void)state;
     size_t live = vck_alloc_live_count();
@@ -128,13 +131,14 @@ static void failed_init_undoes_everything(void **state)
     assert_int_equal(vck_alloc_live_count(), live);
 }
 
-static void allocation_failure_is_reported(void **state)
+static void allocation_failure_is_reported(void **state) VCK_CAN_WAIT
 {
     (void)state;
     struct vck_object *object = NULL;
 
     vck_alloc_fail_nth(1);
-    assert_int_equal(vck_object_create(&thing_type, NULL, thing_init, "r", &object), VCK_NO_MEMORY);
+    assert_int_equal(vck_object_create(&thing_type, NULL, thing_init, NULL, &object),
+                     VCK_NO_MEMORY);
     vck_alloc_fail_nth(0);
     assert_null(object);
 }

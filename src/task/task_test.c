@@ -28,7 +28,7 @@ static enum vck_poll nth_poll(struct vck_future *self, const struct vck_waker *w
     return VCK_PENDING;
 }
 
-static void block_on_polls_until_ready(void **state)
+static void block_on_polls_until_ready(void **state) VCK_CAN_WAIT
 {
     (void)state;
     struct nth nth = {.future = {.poll = nth_poll}, .ready_at = 5};
@@ -63,7 +63,7 @@ static void signal_later(void *context)
 }
 
 /* The signal may be the last to touch the slot, which is on this stack and reused at once. */
-static void a_signal_from_a_thread_wakes(void **state)
+static void a_signal_from_a_thread_wakes(void **state) VCK_CAN_WAIT
 {
     (void)state;
     for (uint64_t i = 0; i < 200; i++) {
@@ -79,7 +79,7 @@ static void a_signal_from_a_thread_wakes(void **state)
     }
 }
 
-static void a_cancelled_slot_wakes_nobody(void **state)
+static void a_cancelled_slot_wakes_nobody(void **state) VCK_CAN_WAIT
 {
     (void)state;
     struct vck_waker_slot slot;
@@ -93,7 +93,7 @@ static void a_cancelled_slot_wakes_nobody(void **state)
 
 /* ---- sleep ---- */
 
-static void sleep_is_not_short(void **state)
+static void sleep_is_not_short(void **state) VCK_CAN_WAIT
 {
     (void)state;
     struct vck_sleep nap;
@@ -104,7 +104,7 @@ static void sleep_is_not_short(void **state)
     assert_true(vck_clock_ns() - before_ns >= 3000000);
 }
 
-static void sleep_polled_early_stays_pending(void **state)
+static void sleep_polled_early_stays_pending(void **state) VCK_CAN_WAIT
 {
     (void)state;
     struct vck_sleep nap;
@@ -116,7 +116,7 @@ static void sleep_polled_early_stays_pending(void **state)
     vck_future_drop(&nap.future);
 }
 
-static void sleep_in_the_past_is_ready(void **state)
+static void sleep_in_the_past_is_ready(void **state) VCK_CAN_WAIT
 {
     (void)state;
     struct vck_sleep nap;
@@ -151,7 +151,7 @@ static struct vck_waker counting_clone(void *data)
 
 static const struct vck_waker counting = {&counting_ops, NULL};
 
-static void wait_queue_wakes_oldest_then_all(void **state)
+static void wait_queue_wakes_oldest_then_all(void **state) VCK_CAN_WAIT
 {
     (void)state;
     struct vck_wait_queue queue;
@@ -198,7 +198,7 @@ static enum vck_poll sum_poll(struct vck_future *self, const struct vck_waker *w
     VCK_CO_END(&sum->co);
 }
 
-static void coroutine_resumes_where_it_waited(void **state)
+static void coroutine_resumes_where_it_waited(void **state) VCK_CAN_WAIT
 {
     (void)state;
     struct sum sum = {.future = {.poll = sum_poll}};

@@ -35,7 +35,7 @@ static void lock_range(uint64_t first, uint64_t end, vck_status status)
     vck_guard_publish(&guard, &view);
 }
 
-static void writers_wait_only_in_the_zone(void **state)
+static void writers_wait_only_in_the_zone(void **state) VCK_CAN_WAIT
 {
     (void)state;
     struct vck_guard_enter inside;
@@ -60,7 +60,7 @@ static void writers_wait_only_in_the_zone(void **state)
     vck_guard_leave(&reader);
 }
 
-static void a_zone_that_failed_refuses_writers(void **state)
+static void a_zone_that_failed_refuses_writers(void **state) VCK_CAN_WAIT
 {
     (void)state;
     struct vck_guard_enter enter;
@@ -74,7 +74,7 @@ static void a_zone_that_failed_refuses_writers(void **state)
     assert_null(enter.slot);
 }
 
-static void drain_waits_for_its_kind_and_range(void **state)
+static void drain_waits_for_its_kind_and_range(void **state) VCK_CAN_WAIT
 {
     (void)state;
     struct vck_guard_enter reader;
@@ -101,7 +101,7 @@ static void drain_waits_for_its_kind_and_range(void **state)
     vck_guard_leave(&elsewhere);
 }
 
-static void more_requests_than_slots_wait_their_turn(void **state)
+static void more_requests_than_slots_wait_their_turn(void **state) VCK_CAN_WAIT
 {
     (void)state;
     static struct vck_guard_enter enters[VCK_GUARD_SLOTS + 1];
@@ -116,7 +116,7 @@ static void more_requests_than_slots_wait_their_turn(void **state)
         vck_guard_leave(&enters[i]);
 }
 
-static void closing_sends_everybody_away(void **state)
+static void closing_sends_everybody_away(void **state) VCK_CAN_WAIT
 {
     (void)state;
     struct vck_guard_enter waiting;
@@ -161,7 +161,7 @@ static void writer_thread(void *context) VCK_NO_ANALYSIS
     }
 }
 
-static void no_writer_is_inside_a_drained_zone(void **state)
+static void no_writer_is_inside_a_drained_zone(void **state) VCK_CAN_WAIT
 {
     (void)state;
     struct vck_thread *threads[3];
@@ -193,7 +193,7 @@ static void no_writer_is_inside_a_drained_zone(void **state)
 
 /* ---- plan ---- */
 
-static void plan_splits_at_boundary_and_zone(void **state)
+static void plan_splits_at_boundary_and_zone(void **state) VCK_CAN_WAIT
 {
     (void)state;
     struct vck_guard_view view = {.cipher_end = 10, .hot_end = 14};
@@ -220,7 +220,7 @@ static void plan_splits_at_boundary_and_zone(void **state)
     }
 }
 
-static void plan_range_refuses_what_does_not_fit(void **state)
+static void plan_range_refuses_what_does_not_fit(void **state) VCK_CAN_WAIT
 {
     (void)state;
     static const struct {
