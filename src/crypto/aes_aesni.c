@@ -138,6 +138,17 @@ INLINE __m128i times_x(__m128i tweak)
     return _mm_xor_si128(_mm_add_epi64(tweak, tweak), _mm_and_si128(carry, carries));
 }
 
+/* Keeps the compiler from finishing one vector before it starts the next, or from gathering the
+ * tweaks' computation at one end. */
+INLINE void keep_order(__m128i s[LANES])
+{
+    __asm__ volatile(""
+                     : "+x"(s[0]), "+x"(s[1]), "+x"(s[2]), "+x"(s[3]), "+x"(s[4]), "+x"(s[5]),
+                       "+x"(s[6]), "+x"(s[7])
+                     :
+                     : "memory");
+}
+
 /* One group, and between its rounds the tweaks of the next from next_base on into next; returns the
  * tweak after those. */
 INLINE __m128i run_group(bool decrypt, const uint8_t *keys, uint8_t *dst, const uint8_t *src,
@@ -160,6 +171,7 @@ INLINE __m128i run_group(bool decrypt, const uint8_t *keys, uint8_t *dst, const 
             next[round - 1] = next_base;
             next_base = times_x(next_base);
         }
+        keep_order(s);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < LANES; i++) {

@@ -83,6 +83,17 @@ INLINE __m256i last_round_of(bool decrypt, __m256i block, __m256i key)
     return decrypt ? _mm256_aesdeclast_epi128(block, key) : _mm256_aesenclast_epi128(block, key);
 }
 
+/* Keeps the compiler from finishing one vector before it starts the next, or from gathering the
+ * tweaks' computation at one end. */
+INLINE void keep_order(__m256i s[VECTORS])
+{
+    __asm__ volatile(""
+                     : "+x"(s[0]), "+x"(s[1]), "+x"(s[2]), "+x"(s[3]), "+x"(s[4]), "+x"(s[5]),
+                       "+x"(s[6]), "+x"(s[7])
+                     :
+                     : "memory");
+}
+
 /* One group, and the tweaks of the one after it from next_base into next. */
 INLINE void run_group(bool decrypt, const struct wide_keys *keys, uint8_t *dst, const uint8_t *src,
                       const __m256i tweaks[VECTORS], __m256i next_base, __m256i next[VECTORS])
@@ -102,6 +113,7 @@ INLINE void run_group(bool decrypt, const struct wide_keys *keys, uint8_t *dst, 
             s[i] = round_of(decrypt, s[i], keys->round[round]);
         if (round <= VECTORS)
             generate((int)round - 1, next_base, next);
+        keep_order(s);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < VECTORS; i++) {

@@ -144,6 +144,17 @@ INLINE __m512i last_round_of(bool decrypt, __m512i block, __m512i key)
     return decrypt ? _mm512_aesdeclast_epi128(block, key) : _mm512_aesenclast_epi128(block, key);
 }
 
+/* Keeps the compiler from finishing one vector before it starts the next, or from gathering the
+ * tweaks' computation at one end. */
+INLINE void keep_order(__m512i s[VECTORS])
+{
+    __asm__ volatile(""
+                     : "+v"(s[0]), "+v"(s[1]), "+v"(s[2]), "+v"(s[3]), "+v"(s[4]), "+v"(s[5]),
+                       "+v"(s[6]), "+v"(s[7])
+                     :
+                     : "memory");
+}
+
 /* One unit, and the tweaks of the one after it from next_base into next. */
 INLINE void run_unit(bool decrypt, const __m512i keys[VCK_AES256_ROUNDS + 1], uint8_t *dst,
                      const uint8_t *src, const __m512i tweaks[VECTORS], __m128i next_base,
@@ -163,6 +174,7 @@ INLINE void run_unit(bool decrypt, const __m512i keys[VCK_AES256_ROUNDS + 1], ui
         for (int i = 0; i < VECTORS; i++)
             s[i] = round_of(decrypt, s[i], keys[round]);
         generate(&g, (int)round - 1, next_base, next);
+        keep_order(s);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < VECTORS; i++) {
