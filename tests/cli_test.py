@@ -275,7 +275,9 @@ def prepare_ext4():
     """prepare: ext4 that reaches into the tail is refused, grown behind, or shrunk"""
     need("mkfs.ext4", "resize2fs", "e2fsck")
     make_image(size=32 * MIB)
-    run("mkfs.ext4", "-q", "-F", "image")
+    os.mkdir("content")
+    Path("content/file").write_bytes(os.urandom(9 * MIB))
+    run("mkfs.ext4", "-q", "-F", "-d", "content", "image")
     check_file_system_in_the_way(2 * MIB)
     shutil.copy("image", "grown")
     vck("prepare", "--grow", "--vmk-file", "key", "grown")
@@ -284,6 +286,8 @@ def prepare_ext4():
     vck("prepare", "--shrink", "--new-vmk", "new", "image")
     assert os.path.getsize("image") == 32 * MIB
     run("e2fsck", "-f", "-n", "image")
+    run("debugfs", "-R", "dump /file dumped", "image")
+    assert digest("dumped") == digest("content/file")
     assert info("image", "--vmk-file", "new")["data_sectors"] == 30 * MIB // 512
 
 
@@ -470,8 +474,8 @@ def check_use_replica():
     mangle.directions_disagree(mangle.Image("image", KEY))
     with unchanged("image"):
         vck("check", "--repair", "--vmk-file", "key", "image", code=PROBLEMS, says="--use-replica")
-        vck("check", "--repair", "--use-replica", "7", "--vmk-file", "key", "image", code=None
-            if False else NOT_FOUND)
+        vck("check", "--repair", "--use-replica", "7", "--vmk-file", "key", "image", code=FAILED,
+            says="2 replicas, counted from 0")
     vck("check", "--repair", "--use-replica", "1", "--vmk-file", "key", "image",
         says="as replica 1")
     state = info("image", "--vmk-file", "key")["state"]

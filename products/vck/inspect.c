@@ -163,7 +163,7 @@ static vck_status read_journal(struct inspection *in) VCK_CAN_WAIT
     struct vck_journal_keys keys;
     const struct vck_store *store = &in->store;
     bool is_open = in->has_key && in->status == VCK_OK;
-    if (!in->has_layout || store->replicas[in->model].header.vendor_id != 0)
+    if (!in->has_layout || store->header.vendor_id != 0)
         return VCK_OK;
     if (is_open) {
         vck_status status = vck_journal_keys_derive(&keys, store->header.volume_id,
@@ -180,12 +180,17 @@ static vck_status read_journal(struct inspection *in) VCK_CAN_WAIT
 
 /* ---- opening ---- */
 
+/* The replica the others are compared with: the winner, or the first that is valid. */
 static void find_model(struct inspection *in)
 {
-    for (uint32_t i = 0; in->store.replicas != NULL && i < in->store.layout.replica_count; i++) {
-        if (in->store.replicas[i].header_valid) {
-            in->has_layout = in->store.layout.data_sectors != 0;
-            in->model = in->has_key && in->status == VCK_OK ? in->store.winner : i;
+    in->has_layout = in->store.replicas != NULL;
+    if (in->has_key && in->status == VCK_OK) {
+        in->model = in->store.winner;
+        return;
+    }
+    for (uint32_t i = 0; in->has_layout && i < in->store.layout.replica_count; i++) {
+        if (in->store.replicas[i].status == VCK_OK) {
+            in->model = i;
             return;
         }
     }
@@ -265,6 +270,10 @@ const char *inspect_explain(const struct inspection *in, char buffer[EXPLANATION
         snprintf(buffer, EXPLANATION_BYTES,
                  "the replicas disagree on the direction; vck check --repair --use-replica N "
                  "settles it");
+        break;
+    case VCK_OUT_OF_RANGE:
+        snprintf(buffer, EXPLANATION_BYTES, "it has %u replicas, counted from 0",
+                 in->store.layout.replica_count);
         break;
     default:
         snprintf(buffer, EXPLANATION_BYTES, "%s", vck_status_text(in->status));

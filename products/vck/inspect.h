@@ -48,8 +48,8 @@ struct inspection {
     struct vck_store store;
     bool has_key;
     vck_status status; /* of opening the store, with or without the key */
-    bool has_layout;   /* at least one replica has a valid header */
-    uint32_t model;    /* that replica */
+    bool has_layout;   /* the geometry is known: store.layout, header and replicas are filled */
+    uint32_t model;    /* the replica the others are compared with */
     bool has_journal;  /* the vendor area is ours, and could be read */
     struct vck_journal_area area;
     struct half_view halves[VCK_JOURNAL_REPLICAS_MAX][2];

@@ -39,8 +39,6 @@ static void VCK_PRINTF(3, 4) add(struct findings *findings, int code, const char
 
 static bool differs(const struct vck_replica *a, const struct vck_replica *b)
 {
-    if (memcmp(a->header.volume_id, b->header.volume_id, sizeof(a->header.volume_id)) != 0)
-        return true;
     return a->unsealed && b->unsealed &&
            (a->generation != b->generation || a->direction != b->direction ||
             a->intent != b->intent || a->encrypted_offset_sectors != b->encrypted_offset_sectors);

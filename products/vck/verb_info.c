@@ -11,7 +11,7 @@ static void print_header(const struct inspection *in, const char *path)
     char id[UUID_TEXT_BYTES];
     char size[SIZE_TEXT_BYTES];
     const struct vck_layout *layout = &in->store.layout;
-    const struct vck_block_header *header = &in->store.replicas[in->model].header;
+    const struct vck_block_header *header = &in->store.header;
     printf("%s: JVCK volume %s\n", path, uuid_text(header->volume_id, id));
     printf("  vendor:     %016" PRIx64 ", version %u\n", header->vendor_id, header->vendor_version);
     printf("  sectors:    %" PRIu64 " of %u bytes\n", layout->volume_sectors,
@@ -104,7 +104,7 @@ static void write_header(struct json *json, const struct inspection *in)
     char id[UUID_TEXT_BYTES];
     char vendor[20];
     const struct vck_layout *layout = &in->store.layout;
-    const struct vck_block_header *header = &in->store.replicas[in->model].header;
+    const struct vck_block_header *header = &in->store.header;
     snprintf(vendor, sizeof(vendor), "%016" PRIx64, header->vendor_id);
     json_string(json, "volume_id", uuid_text(header->volume_id, id));
     json_string(json, "vendor_id", vendor);

@@ -342,6 +342,9 @@ static int shrink(struct preparation *p) VCK_CAN_WAIT
 {
     close_volume(p);
     int code = room_shrink(p->command, p->path, &p->content, data_end_bytes(p));
+    /* resize2fs cuts an image file to the file system's new size. */
+    if (code == EXIT_OK && p->is_file)
+        code = room_resize_file(p->command, p->path, p->size_bytes);
     if (code == EXIT_OK)
         code = open_disk(p->command, p->path, 0, &p->disk);
     if (code == EXIT_OK)
@@ -351,14 +354,28 @@ static int shrink(struct preparation *p) VCK_CAN_WAIT
     return code;
 }
 
+/* The regions are where the plan has them only if the disk is as large as it was planned for. */
+static int check_planned_size(const struct preparation *p)
+{
+    if (p->disk->size_bytes == p->planned_bytes)
+        return EXIT_OK;
+    return report(p->command, EXIT_FAILED,
+                  "%s is %" PRIu64 " bytes long and %" PRIu64 " were expected: something else "
+                  "changed it meanwhile",
+                  p->path, p->disk->size_bytes, p->planned_bytes);
+}
+
 static int make_room(struct preparation *p) VCK_CAN_WAIT
 {
+    int code = EXIT_OK;
+    bool is_shrinking = option_given(p->command, OPTION_SHRINK) &&
+                        p->content.kind != CONTENT_UNKNOWN &&
+                        content_end_bytes(p) > data_end_bytes(p);
     if (option_given(p->command, OPTION_GROW))
-        return grow(p);
-    if (option_given(p->command, OPTION_SHRINK) && p->content.kind != CONTENT_UNKNOWN &&
-        content_end_bytes(p) > data_end_bytes(p))
-        return shrink(p);
-    return EXIT_OK;
+        code = grow(p);
+    else if (is_shrinking)
+        code = shrink(p);
+    return code == EXIT_OK ? check_planned_size(p) : code;
 }
 
 /* The appended part holds nothing of the owner's, so taking it back leaves the file as it was. */
