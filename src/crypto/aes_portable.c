@@ -102,7 +102,7 @@ static inline void add_affine_constant(plane s[PLANES])
     s[6] = ~s[6];
 }
 
-static void substitute(plane s[PLANES])
+static inline void substitute(plane s[PLANES])
 {
     map(s, to_tower);
     invert8(s);
@@ -110,7 +110,7 @@ static void substitute(plane s[PLANES])
     add_affine_constant(s);
 }
 
-static void substitute_inverse(plane s[PLANES])
+static inline void substitute_inverse(plane s[PLANES])
 {
     add_affine_constant(s);
     map(s, to_tower_affine);
@@ -118,25 +118,29 @@ static void substitute_inverse(plane s[PLANES])
     map(s, from_tower);
 }
 
-static void shift_rows(plane s[PLANES])
+/* Exchanges the bits of `mask` with those `distance` above them. */
+static inline plane swap_bits(plane p, unsigned distance, uint64_t mask)
+{
+    plane differing = (p >> distance ^ p) & mask;
+    return p ^ differing ^ differing << distance;
+}
+
+/* Row r turns by r columns of four bits: rows 2 and 3 by two, then rows 1 and 3 by one more. */
+static inline void shift_rows(plane s[PLANES])
 {
     for (int i = 0; i < PLANES; i++) {
-        plane p = s[i];
-        s[i] = (p & 0x000000000000ffff) | (p >> 4 & 0x000000000fff0000) |
-               (p << 12 & 0x00000000f0000000) | (p >> 8 & 0x000000ff00000000) |
-               (p << 8 & 0x0000ff0000000000) | (p >> 12 & 0x000f000000000000) |
-               (p << 4 & 0xfff0000000000000);
+        plane p = swap_bits(s[i], 8, 0x00ff00ff00000000);
+        s[i] = (p & 0x0000ffff0000ffff) | (p >> 4 & 0x0fff00000fff0000) |
+               (p << 12 & 0xf0000000f0000000);
     }
 }
 
-static void shift_rows_inverse(plane s[PLANES])
+static inline void shift_rows_inverse(plane s[PLANES])
 {
     for (int i = 0; i < PLANES; i++) {
-        plane p = s[i];
-        s[i] = (p & 0x000000000000ffff) | (p << 4 & 0x00000000fff00000) |
-               (p >> 12 & 0x00000000000f0000) | (p >> 8 & 0x000000ff00000000) |
-               (p << 8 & 0x0000ff0000000000) | (p << 12 & 0xf000000000000000) |
-               (p >> 4 & 0x0fff000000000000);
+        plane p = swap_bits(s[i], 8, 0x00ff00ff00000000);
+        s[i] = (p & 0x0000ffff0000ffff) | (p << 4 & 0xfff00000fff00000) |
+               (p >> 12 & 0x000f0000000f0000);
     }
 }
 
@@ -154,7 +158,7 @@ static inline void times_x(plane s[PLANES])
     s[0] = carry;
 }
 
-static void mix_columns(plane s[PLANES])
+static inline void mix_columns(plane s[PLANES])
 {
     plane pair[PLANES], rest[PLANES];
     for (int i = 0; i < PLANES; i++) {
@@ -168,7 +172,7 @@ static void mix_columns(plane s[PLANES])
 }
 
 /* The inverse matrix is the forward one times (5, 0, 4, 0). */
-static void mix_columns_inverse(plane s[PLANES])
+static inline void mix_columns_inverse(plane s[PLANES])
 {
     plane pair[PLANES];
     for (int i = 0; i < PLANES; i++)
@@ -253,7 +257,7 @@ static void slice_keys(struct sliced_keys *sliced, const uint8_t *keys)
     vck_wipe(copies, sizeof(copies));
 }
 
-static void add_round_key(plane s[PLANES], const plane key[PLANES])
+static inline void add_round_key(plane s[PLANES], const plane key[PLANES])
 {
     for (int i = 0; i < PLANES; i++)
         s[i] ^= key[i];

@@ -23,6 +23,14 @@ static uint32_t read_xcr0(void)
     return low;
 }
 
+/* GCC aligns the stack to 16 bytes only where it unwinds by SEH tables, yet spills wider vectors as
+ * if they were aligned; there, only what needs XMM registers is used. */
+#if defined(__SEH__) && !defined(__clang__)
+#define WIDE_SPILLS_FAULT true
+#else
+#define WIDE_SPILLS_FAULT false
+#endif
+
 static uint32_t detect(void)
 {
     uint32_t a, b, c, d, b7 = 0, c7 = 0, features = 0;
@@ -39,7 +47,7 @@ static uint32_t detect(void)
 
     bool os_saves_wide = has(c, 27);
     uint32_t xcr0 = os_saves_wide ? read_xcr0() : 0;
-    if ((xcr0 & XCR0_SSE_AVX) != XCR0_SSE_AVX || !has(c, 28) || !has(b7, 5))
+    if ((xcr0 & XCR0_SSE_AVX) != XCR0_SSE_AVX || !has(c, 28) || !has(b7, 5) || WIDE_SPILLS_FAULT)
         return features;
     features |= VCK_CPU_AVX2;
     if (has(c, 25) && has(c7, 9) && has(c7, 10))
