@@ -1,0 +1,330 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The command with a daemon: attach, sweeps, status, and what attach says to mangled volumes."""
+import contextlib
+import hashlib
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import mangle  # noqa: E402
+import tap  # noqa: E402
+
+VCK, VCKD = os.environ["VCK"], os.environ["VCKD"]
+KEY = bytes(range(100, 132))
+MIB = 1 << 20
+OK, FAILED, USAGE, NOT_FOUND, WRONG_KEY, PERMISSION, PROBLEMS, BUSY, NO_DAEMON, REFUSED = range(10)
+INTERRUPTED = 130
+NEEDS_DAEMON = {"attach", "detach", "encrypt", "decrypt", "pause", "resume", "rate", "status",
+                "list", "bench"}
+
+
+def command(verb, *arguments):
+    socket = ["--socket", "control.sock"] if verb in NEEDS_DAEMON else []
+    return [VCK, verb, *socket, *map(str, arguments)]
+
+
+def vck(*arguments, code=OK, says=None):
+    done = subprocess.run(command(*arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=300, check=False)
+    output = done.stdout.decode() + done.stderr.decode()
+    assert done.returncode == code, f"vck {arguments}: {done.returncode}, not {code}: {output}"
+    assert says is None or re.search(says, output), f"vck {arguments}: no {says!r} in: {output}"
+    return done.stdout.decode()
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def daemon():
+    """vckd in the current folder; it must end well, and must not have said the key."""
+    with open("vckd.log", "wb") as log:
+        process = subprocess.Popen([VCKD, "--foreground", "--socket", "control.sock", "--nbd",
+                                    "nbd.sock"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: process.poll() is not None or subprocess.run(
+            command("list"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            check=False).returncode == 0)
+        assert process.poll() is None, Path("vckd.log").read_text()
+        yield process
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0, Path("vckd.log").read_text()
+        assert KEY not in Path("vckd.log").read_bytes()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def make_volume(path="image", size=4 * MIB, options=("--metadata-size", "128K")):
+    """Data that repeats nowhere, so that what is ciphertext can be told from what is not."""
+    Path("key").write_bytes(KEY)
+    os.chmod("key", 0o600)
+    data = b"".join(hashlib.sha256(str(i).encode()).digest() for i in range(size // 32))
+    Path(path).write_bytes(data)
+    vck("prepare", "--grow", "--vmk-file", "key", *options, path)
+    return data
+
+
+def digest(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def status(path="image"):
+    return json.loads(vck("status", "--json", path))
+
+
+# ---- attaching ----
+
+@tap.test
+def attach_and_detach():
+    """attach, list, status and detach name the volume the same way"""
+    make_volume()
+    path = os.path.realpath("image")
+    os.symlink("image", "link")
+    with daemon():
+        told = json.loads(vck("attach", "--json", "--vmk-file", "key", "link"))
+        assert told["volume"] == path and told["data_sectors"] == 4 * MIB // 512
+        assert told["uri"] == f"nbd+unix:///{path}?socket=nbd.sock", told
+        assert [v["volume"] for v in json.loads(vck("list", "--json"))] == [path]
+        now = status("link")
+        assert now["attached"] and now["state"] == "idle" and now["error"] is None
+        vck("status", "image", says=r"idle, 0\.0 % ciphertext")
+        vck("detach", "image")
+        assert json.loads(vck("list", "--json")) == []
+        vck("status", "image", code=NOT_FOUND, says="not attached")
+        vck("status", "--json", "image", code=NOT_FOUND)
+
+
+@tap.test
+def attach_twice():
+    """a volume attached twice is refused with its own status, and goes on being served"""
+    make_volume()
+    with daemon():
+        vck("attach", "--vmk-file", "key", "image")
+        done = subprocess.run(command("attach", "--vmk-file", "key", "image"),
+                              stderr=subprocess.PIPE, check=False)
+        assert done.returncode not in (OK, USAGE) and done.stderr
+        assert status()["attached"]
+
+
+@tap.test
+def attach_wrong_key():
+    """a wrong key has its own exit code and changes nothing"""
+    make_volume()
+    Path("other").write_bytes(b"another key")
+    os.chmod("other", 0o600)
+    before = digest("image")
+    with daemon():
+        vck("attach", "--vmk-file", "other", "image", code=WRONG_KEY)
+        vck("status", "image", code=NOT_FOUND)
+    assert digest("image") == before
+
+
+@tap.test
+def attached_is_busy():
+    """an attached volume is busy for prepare and check; info still reads it"""
+    make_volume()
+    with daemon():
+        vck("attach", "--vmk-file", "key", "image")
+        vck("prepare", "--force", "--vmk-file", "key", "image", code=BUSY, says="detach it first")
+        vck("check", "--vmk-file", "key", "image", code=BUSY)
+        vck("info", "--vmk-file", "key", "image")
+
+
+@tap.test
+def not_attached():
+    """verbs on a volume that is not attached say so with exit code 3"""
+    make_volume()
+    with daemon():
+        for verb in ("detach", "encrypt", "decrypt", "pause", "resume"):
+            vck(verb, "image", code=NOT_FOUND)
+        vck("rate", "image", "5", code=NOT_FOUND)
+        vck("map", "--socket", "control.sock", "image", code=NOT_FOUND, says="--vmk-file")
+        vck("attach", "--vmk-file", "key", "nothing", code=NOT_FOUND)
+        vck("detach", code=USAGE)
+        vck("detach", "--all", "image", code=USAGE)
+        vck("detach", "--all")
+
+
+# ---- sweeps ----
+
+@tap.test
+def encrypt_and_decrypt():
+    """encrypt leaves no known sector in the image, decrypt brings it back to the byte"""
+    data = make_volume()
+    with daemon():
+        vck("attach", "--vmk-file", "key", "image")
+        vck("encrypt", "image", says="is encrypted: 4 MiB")
+        now = status()
+        assert now["state"] == "idle" and now["encrypted_sectors"] == now["total_sectors"]
+        vck("encrypt", "image", says="is encrypted")
+        vck("detach", "image")
+        stored = Path("image").read_bytes()[:len(data)]
+        assert all(stored[i:i + 512] != data[i:i + 512] for i in range(0, len(data), 512))
+        vck("check", "--vmk-file", "key", "image")
+        vck("attach", "--vmk-file", "key", "image")
+        vck("decrypt", "image", says="is decrypted: 4 MiB")
+        vck("detach", "image")
+        assert Path("image").read_bytes()[:len(data)] == data
+        vck("check", "--vmk-file", "key", "image")
+
+
+@tap.test
+def pause_and_resume():
+    """rate slows a sweep down, pause stops it, it stays paused over attach, resume goes on"""
+    make_volume(size=16 * MIB)
+    with daemon():
+        vck("attach", "--vmk-file", "key", "image")
+        vck("rate", "image", "1", says="at most 1 MiB/s")
+        vck("encrypt", "--no-wait", "image", says="encrypting")
+        wait_until(lambda: status()["encrypted_sectors"] > 0)
+        assert status()["rate_mib_s"] == 1
+        vck("pause", "image", says="paused at sector")
+        paused = status()
+        assert paused["state"] == "paused"
+        assert 0 < paused["encrypted_sectors"] < paused["total_sectors"]
+        vck("detach", "image")
+        vck("check", "--vmk-file", "key", "image", says="journal closed")
+        vck("attach", "--vmk-file", "key", "image")
+        assert status()["state"] == "paused"
+        assert status()["encrypted_sectors"] == paused["encrypted_sectors"]
+        vck("rate", "image", "0", says="no limit")
+        vck("resume", "image", says="is encrypted")
+
+
+@tap.test
+def interrupted_waiting():
+    """Ctrl-C ends the waiting with exit code 130, and the sweep goes on"""
+    make_volume(size=16 * MIB)
+    with daemon():
+        vck("attach", "--vmk-file", "key", "image")
+        vck("rate", "image", "1")
+        waiting = subprocess.Popen(command("encrypt", "image"), stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        wait_until(lambda: status()["encrypted_sectors"] > 0)
+        waiting.send_signal(signal.SIGINT)
+        output, errors = waiting.communicate(timeout=60)
+        assert waiting.returncode == INTERRUPTED and b"goes on" in errors
+        assert b"encrypting: " in output and b"\r" not in output
+        assert status()["state"] == "encrypting"
+        first = status()["encrypted_sectors"]
+        wait_until(lambda: status()["encrypted_sectors"] > first)
+
+
+@tap.test
+def other_requests_end_the_waiting():
+    """a pause by somebody else ends the waiting with an explanation"""
+    make_volume(size=16 * MIB)
+    with daemon():
+        vck("attach", "--vmk-file", "key", "image")
+        vck("rate", "image", "1")
+        waiting = subprocess.Popen(command("encrypt", "image"), stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE)
+        wait_until(lambda: status()["encrypted_sectors"] > 0)
+        vck("pause", "image")
+        _, errors = waiting.communicate(timeout=60)
+        assert waiting.returncode == FAILED and b"by another request" in errors, errors
+
+
+@tap.test
+def bar_on_a_terminal():
+    """a terminal gets a bar with percent, speed and time"""
+    make_volume()
+    with daemon():
+        vck("attach", "--vmk-file", "key", "image")
+        master, slave = pty.openpty()
+        process = subprocess.Popen(command("encrypt", "image"), stdin=subprocess.DEVNULL,
+                                   stdout=slave, stderr=slave)
+        os.close(slave)
+        output = b""
+        with contextlib.suppress(OSError):
+            while piece := os.read(master, 4096):
+                output += piece
+        os.close(master)
+        assert process.wait(60) == OK
+        assert re.search(rb"encrypting \[[#-]{32}\] +[\d.]+ % +[\d.]+ MiB/s +\S+ left", output)
+
+
+@tap.test
+def map_of_a_sweep():
+    """map draws ciphertext before plaintext, from the daemon and from the disk alike"""
+    make_volume(size=16 * MIB)
+    with daemon():
+        vck("attach", "--vmk-file", "key", "image")
+        vck("rate", "image", "1")
+        vck("encrypt", "--no-wait", "image")
+        wait_until(lambda: status()["encrypted_sectors"] > 0)
+        vck("pause", "image")
+        picture = vck("map", "--socket", "control.sock", "--width", "40", "image")
+        drawn = "".join(picture.splitlines()[:4])
+        assert re.fullmatch(r"#+\.+M+", drawn) and len(drawn) == 160, picture
+        asked = json.loads(vck("map", "--socket", "control.sock", "--json", "image"))
+        vck("detach", "image")
+        read = json.loads(vck("map", "--vmk-file", "key", "--json", "image"))
+        assert asked == read
+        assert [r["kind"] for r in read["regions"]] == ["ciphertext", "plaintext", "footer"]
+        assert sum(r["sectors"] for r in read["regions"]) * 512 == os.path.getsize("image")
+
+
+@tap.test
+def bench():
+    """bench asks the daemon"""
+    with daemon():
+        told = json.loads(vck("bench", "--size", "2M", "--json"))
+        assert told["where"] == "daemon" and told["size_bytes"] == 2 * MIB
+        assert told["encrypt_mib_s"] > 0 and told["decrypt_mib_s"] > 0
+
+
+@tap.test
+def vanished_file():
+    """a volume whose file was removed can still be asked about and detached by its name"""
+    make_volume()
+    with daemon():
+        vck("attach", "--vmk-file", "key", "image")
+        os.unlink("image")
+        assert status()["attached"]
+        vck("detach", "image")
+
+
+# ---- mangled volumes ----
+
+@tap.test
+def attach_mangled():
+    """attach: each mangled volume is opened or refused as expected; refused ones are unchanged"""
+    wrong = []
+    with daemon():
+        for number, generator in enumerate(mangle.GENERATORS):
+            path = f"image{number}"
+            Path("key").write_bytes(KEY)
+            Path(path).write_bytes(bytes(4 * MIB))
+            vck("prepare", "--vmk-file", "key", "--metadata-size", "128K", path)
+            generator(mangle.Image(path, KEY))
+            before = digest(path)
+            done = subprocess.run(command("attach", "--vmk-file", "key", path),
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+            attached = done.returncode == OK
+            if attached != generator.expected.attaches:
+                wrong.append(f"{generator.__name__}: {done.returncode} {done.stderr}")
+            elif attached:
+                vck("detach", path)
+                if generator is not mangle.damage_count_too_big:
+                    vck("check", "--vmk-file", "key", path)
+            elif digest(path) != before:
+                wrong.append(f"{generator.__name__}: the file was changed")
+    assert not wrong, "\n".join(wrong)
+
+
+tap.main()
