@@ -355,9 +355,9 @@ static void a_stuck_batch_can_be_tried_again(void **state) VCK_CAN_WAIT
     (void)state;
     begin(&f, 512, 256 << 10, 0, 1, true);
     assert_int_equal(vck_volume_start(f.volume, VCK_ENCRYPTING), VCK_OK);
-    /* Flush, read, record, flush; then the batch fails, and once more when it is repeated. */
+    /* Flush, read, record, flush; then the batch, the next one's read, and the batch repeated. */
     f.memory->fail_at = 5;
-    f.memory->fail_more = 1;
+    f.memory->fail_more = 2;
     future = vck_volume_sweep_future(f.volume);
     assert_int_equal(vck_future_poll(future, &vck_waker_noop), VCK_PENDING);
     assert_int_equal(query(&f).state, VCK_STATE_PAUSED);
