@@ -134,6 +134,12 @@ void vck_sweep_fini(struct vck_sweep *sweep);
  * one, with its record open (no request may be inside the guard any more). */
 void vck_sweep_stop(struct vck_sweep *sweep, enum vck_intent intent);
 void vck_sweep_retry(struct vck_sweep *sweep);
+/* Retry, and forget an earlier stop. */
+void vck_sweep_go_on(struct vck_sweep *sweep);
+/* Stuck, and not for good. */
+bool vck_sweep_may_retry(const struct vck_sweep *sweep);
+/* Asked to, and not begun yet. */
+bool vck_sweep_retry_is_pending(const struct vck_sweep *sweep);
 void vck_sweep_abort(struct vck_sweep *sweep);
 enum vck_sweep_phase vck_sweep_phase(const struct vck_sweep *sweep);
 

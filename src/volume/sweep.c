@@ -45,6 +45,22 @@ void vck_sweep_stop(struct vck_sweep *sweep, enum vck_intent intent)
     vck_wait_queue_wake_all(&sweep->commanded);
 }
 
+void vck_sweep_go_on(struct vck_sweep *sweep)
+{
+    __atomic_store_n(&sweep->stop_requested, false, __ATOMIC_RELEASE);
+    vck_sweep_retry(sweep);
+}
+
+bool vck_sweep_may_retry(const struct vck_sweep *sweep)
+{
+    return vck_sweep_phase(sweep) == VCK_SWEEP_STUCK && !is_set(&sweep->flush_failed);
+}
+
+bool vck_sweep_retry_is_pending(const struct vck_sweep *sweep)
+{
+    return is_set(&sweep->retry_requested);
+}
+
 void vck_sweep_retry(struct vck_sweep *sweep)
 {
     __atomic_store_n(&sweep->retry_requested, true, __ATOMIC_RELEASE);
@@ -92,6 +108,7 @@ static void become_unstuck(struct vck_sweep *s)
 {
     s->status = VCK_OK;
     s->failed_step = NULL;
+    __atomic_store_n(&s->retry_requested, false, __ATOMIC_RELEASE);
     s->view.lock_status = VCK_OK;
     vck_guard_publish(s->target.guard, &s->view);
     set_phase(s, VCK_SWEEP_RUNNING);

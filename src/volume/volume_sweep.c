@@ -153,15 +153,20 @@ static void reap(struct vck_volume *volume) VCK_CAN_WAIT
     volume->sweep_exists = false;
 }
 
+/* Lets it work, or polls it where no thread does. */
+static void wait_for_change(struct vck_volume *volume) VCK_CAN_WAIT
+{
+    if (volume->manual_sweep)
+        (void)vck_future_poll(&volume->sweep.future, &vck_waker_noop);
+    else
+        (void)vck_event_wait(&volume->sweep_changed, VCK_FOREVER);
+}
+
 /* Until it has ended or is stuck. */
 static void wait_for_sweep(struct vck_volume *volume) VCK_CAN_WAIT
 {
-    while (vck_sweep_phase(&volume->sweep) == VCK_SWEEP_RUNNING) {
-        if (volume->manual_sweep)
-            (void)vck_future_poll(&volume->sweep.future, &vck_waker_noop);
-        else
-            (void)vck_event_wait(&volume->sweep_changed, VCK_FOREVER);
-    }
+    while (vck_sweep_phase(&volume->sweep) == VCK_SWEEP_RUNNING)
+        wait_for_change(volume);
 }
 
 static void fill_target(struct vck_volume *volume, struct vck_sweep_target *target)
@@ -248,19 +253,25 @@ static vck_status record(struct vck_volume *volume, enum vck_direction direction
     return status;
 }
 
-/* Ends a sweep that is there so that something else can be recorded. */
+/* Ends a sweep that is there, so that something else can be recorded. One that is stuck gets one
+ * more try to finish its batch. */
 static vck_status stop_sweep(struct vck_volume *volume) VCK_CAN_WAIT
 {
+    struct vck_sweep *sweep = &volume->sweep;
+
     if (!volume->sweep_exists)
         return VCK_OK;
-    vck_sweep_stop(&volume->sweep, VCK_INTENT_PAUSED);
-    if (vck_sweep_phase(&volume->sweep) == VCK_SWEEP_STUCK)
-        return volume->sweep.status;
+    vck_sweep_stop(sweep, VCK_INTENT_PAUSED);
+    if (vck_sweep_may_retry(sweep)) {
+        vck_sweep_retry(sweep);
+        while (vck_sweep_retry_is_pending(sweep))
+            wait_for_change(volume);
+    }
     wait_for_sweep(volume);
-    if (vck_sweep_phase(&volume->sweep) == VCK_SWEEP_STUCK)
-        return volume->sweep.status;
+    if (vck_sweep_phase(sweep) == VCK_SWEEP_STUCK)
+        return sweep->status;
     reap(volume);
-    return volume->sweep.record_left_open ? VCK_IO : VCK_OK;
+    return sweep->record_left_open ? VCK_IO : VCK_OK;
 }
 
 static vck_status start_locked(struct vck_volume *volume, enum vck_direction direction) VCK_CAN_WAIT
@@ -272,11 +283,12 @@ static vck_status start_locked(struct vck_volume *volume, enum vck_direction dir
     status = check_sweep(volume);
     if (status)
         return status;
-    if (volume->sweep_exists && vck_sweep_phase(&volume->sweep) == VCK_SWEEP_STUCK)
-        vck_sweep_retry(&volume->sweep);
-    if (volume->sweep_exists && volume->sweep.direction == direction &&
-        !__atomic_load_n(&volume->sweep.stop_requested, __ATOMIC_ACQUIRE))
-        return VCK_OK;
+    if (volume->sweep_exists && volume->sweep.direction == direction) {
+        if (vck_sweep_may_retry(&volume->sweep))
+            vck_sweep_go_on(&volume->sweep);
+        if (!__atomic_load_n(&volume->sweep.stop_requested, __ATOMIC_ACQUIRE))
+            return VCK_OK;
+    }
     status = stop_sweep(volume);
     if (status)
         return status;
@@ -398,12 +410,8 @@ void volume_sweep_end(struct vck_volume *volume)
         return;
     if (vck_sweep_phase(&volume->sweep) == VCK_SWEEP_STUCK) {
         vck_sweep_abort(&volume->sweep);
-        while (vck_sweep_phase(&volume->sweep) != VCK_SWEEP_ENDED) {
-            if (volume->manual_sweep)
-                (void)vck_future_poll(&volume->sweep.future, &vck_waker_noop);
-            else
-                (void)vck_event_wait(&volume->sweep_changed, VCK_FOREVER);
-        }
+        while (vck_sweep_phase(&volume->sweep) != VCK_SWEEP_ENDED)
+            wait_for_change(volume);
     }
     reap(volume);
 }

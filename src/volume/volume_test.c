@@ -364,6 +364,7 @@ static void a_stuck_batch_can_be_tried_again(void **state) VCK_CAN_WAIT
     assert_string_equal(query(&f).error, "writing a batch: input/output error");
     check_all(&f);
     assert_int_equal(vck_volume_io(f.volume, VCK_REQUEST_WRITE, 0, 0, sector, 512), VCK_IO);
+    f.memory->fail_at = 1;
     assert_int_equal(vck_volume_pause(f.volume), VCK_IO);
     assert_int_equal(vck_volume_start(f.volume, VCK_ENCRYPTING), VCK_OK);
     if ((future = vck_volume_sweep_future(f.volume)) != NULL)
