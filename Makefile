@@ -36,6 +36,7 @@ crash: build
 	@$(PYTHON) tools/crash-kill --build-dir $(RELEASE) --kills $(or $(KILLS),50)
 
 bench: build
+	@$(PYTHON) tools/run-tests --build bench
 	@$(PYTHON) bench/report.py --build-dir $(RELEASE)
 
 install:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from pathlib import Path
 
 from nbd_client import NbdClient
@@ -53,6 +54,7 @@ class Lab:
         self.nbd = self.directory / "nbd.sock"
         self.log_path = self.directory / "vckd.log"
         self.daemon = None
+        self.uris = {}
 
     def __enter__(self):
         return self
@@ -118,10 +120,19 @@ class Lab:
                                 start_new_session=True, preexec_fn=die_with_parent)
 
     def prepare(self, image, key, *arguments):
-        self.vck("prepare", image, "--new-vmk", key, *arguments)
+        """Prepares with a new key; the verb talks to no daemon."""
+        command = [self.vck_path, "prepare", "--json", "--new-vmk", key, *arguments, image]
+        result = subprocess.run([str(c) for c in command], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if result.returncode != 0:
+            raise LabError(f"vck prepare ended with {result.returncode}: {result.stderr.strip()}")
+        return json.loads(result.stdout)
 
     def attach(self, image, key):
-        self.vck("attach", image, "--vmk-file", key)
+        """Attaches; connect() and uri() know the export from here on."""
+        answer = json.loads(self.vck("attach", "--nbd", self.nbd, "--vmk-file", key, "--json",
+                                     image).stdout)
+        self.uris[str(image)] = answer["uri"]
 
     def status(self, image):
         return json.loads(self.vck("status", image, "--json").stdout)
@@ -133,14 +144,15 @@ class Lab:
             if status.get("error"):
                 raise LabError(f"the sweep stopped: {status['error']}")
             goal = status["total_sectors"] if direction == "encrypt" else 0
-            return status["state"] == "idle" and status["encrypted_sector"] == goal
+            return status["state"] == "idle" and status["encrypted_sectors"] == goal
         wait_until(done, f"the end of '{direction}'", seconds)
 
-    def connect(self, image):
-        return NbdClient(self.nbd, Path(image).name)
-
     def uri(self, image):
-        return f"nbd+unix:///{Path(image).name}?socket={self.nbd}"
+        return self.uris[str(image)]
+
+    def connect(self, image):
+        export = urllib.parse.unquote(urllib.parse.urlsplit(self.uri(image)).path[1:])
+        return NbdClient(self.nbd, export)
 
 
 # ---- a workload that knows what must be there ----
@@ -252,6 +264,10 @@ class RawModel:
 
         client.send_read(offset, len(indices) * BLOCK_BYTES, done)
         self.reads += 1
+
+    def unsettled(self):
+        """How many blocks have a write that was sent and not answered."""
+        return sum(a != i for a, i in zip(self.acknowledged, self.issued))
 
     def _pick(self, busy, largest):
         count = self.random.choice((1, 1, 1, 2, 4, largest))
