@@ -97,7 +97,7 @@ def attach_and_detach():
     with daemon():
         told = json.loads(vck("attach", "--json", "--vmk-file", "key", "link"))
         assert told["volume"] == path and told["data_sectors"] == 4 * MIB // 512
-        assert told["uri"] == f"nbd+unix:///{path}?socket=nbd.sock", told
+        assert told["uri"] == f"nbd+unix:///{path}?socket={os.getcwd()}/nbd.sock", told
         assert [v["volume"] for v in json.loads(vck("list", "--json"))] == [path]
         now = status("link")
         assert now["attached"] and now["state"] == "idle" and now["error"] is None

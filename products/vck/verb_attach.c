@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include "products/vck/client.h"
 #include "products/vck/json.h"
@@ -33,12 +35,13 @@ static void append_nbd_socket(char *uri, const struct command *command)
     const char *control = client_socket_path(command);
     const char *slash = strrchr(control, '/');
     char path[VOLUME_PATH_BYTES];
+    char resolved[PATH_MAX];
     if (option_given(command, OPTION_NBD))
         snprintf(path, sizeof(path), "%s", command->values[OPTION_NBD]);
     else
         snprintf(path, sizeof(path), "%.*snbd.sock", slash != NULL ? (int)(slash + 1 - control) : 0,
                  control);
-    append_encoded(uri, path);
+    append_encoded(uri, realpath(path, resolved) != NULL ? resolved : path);
 }
 
 static void make_uri(const struct command *command, const char *path, char uri[URI_BYTES])
