@@ -53,8 +53,7 @@ extern const struct vck_code_info vck_code_table[VCK_CODE_COUNT];
 /* The entry of a code, NULL for an unknown one. Any level. */
 const struct vck_code_info *vck_code_find(uint32_t code);
 
-/* Whether a code changes something, which also holds for codes nobody knows: all but those that
- * ask for read access alone. Any level. */
+/* Whether a code, known or not, asks for write access. Any level. */
 bool vck_code_writes(uint32_t code);
 
 VCK_END_DECLS

@@ -176,7 +176,7 @@ enum vck_message_fault_kind {
     VCK_MESSAGE_FAULT_TYPE,     /* a field of another type */
     VCK_MESSAGE_FAULT_RANGE,    /* an integer that does not fit its field */
     VCK_MESSAGE_FAULT_LENGTH,   /* a string, byte string or array that is too long */
-    VCK_MESSAGE_FAULT_TEXT,     /* a string with a NUL in it */
+    VCK_MESSAGE_FAULT_TEXT,     /* a string that is not UTF-8, or with a NUL in it */
     VCK_MESSAGE_FAULT_REPEATED, /* a field that is there twice */
     VCK_MESSAGE_FAULT_MISSING,  /* a field that has to be there */
     VCK_MESSAGE_FAULT_TRAILING, /* bytes after the message */

@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control_internal.h"
+#include "vck/secret.h"
+
+/* Room that a request which changes something asks for before it begins: more than its longest
+ * response. */
+#define CHANGE_RESPONSE_BYTES 256u
+
+struct handler {
+    uint32_t code;
+    vck_status (*handle)(struct control_request *r, const void *message);
+};
+
+static bool is_equal(const char *a, const char *b)
+{
+    size_t size = strlen(a) + 1;
+
+    return strlen(b) + 1 == size && memcmp(a, b, size) == 0;
+}
+
+/* ---- claims and finding ---- */
+
+static vck_status canonical_path(struct control_request *r, const char *path,
+                                 char ret_path[VCK_VOLUME_PATH_BYTES])
+{
+    if (!*path)
+        return control_explain(&r->why, VCK_INVALID_DATA, "volume_path is empty");
+    return r->host->ops->canonical_path(r->host, path, ret_path, &r->why);
+}
+
+vck_status control_claim(struct control_request *r, const char *path, struct control_claim *claim)
+{
+    vck_status status = canonical_path(r, path, claim->path);
+
+    vck_link_init(&claim->link);
+    if (status)
+        return status;
+    vck_mutex_acquire(&r->host->lock);
+    VCK_LIST_FOR_EACH(link, next, &r->host->claims)
+    {
+        if (is_equal(VCK_CONTAINER_OF(link, struct control_claim, link)->path, claim->path))
+            status = VCK_BUSY;
+    }
+    if (status == VCK_OK)
+        vck_list_push_back(&r->host->claims, &claim->link);
+    vck_mutex_release(&r->host->lock);
+    if (status)
+        control_explain(&r->why, status, "another request is preparing or detaching %s",
+                        claim->path);
+    return status;
+}
+
+void control_unclaim(struct control_request *r, struct control_claim *claim)
+{
+    vck_mutex_acquire(&r->host->lock);
+    vck_link_remove(&claim->link);
+    vck_mutex_release(&r->host->lock);
+}
+
+/* By asking the host of each volume whether it is the one. */
+static vck_status find_alias(struct control_request *r, const char *path,
+                             struct vck_volume **ret_volume) VCK_CAN_WAIT
+{
+    struct vck_volume *volume;
+
+    if (!r->host->ops->is_same)
+        return VCK_NOT_FOUND;
+    for (uint32_t i = 0; vck_registry_at(r->host->registry, i, &volume) == VCK_OK; i++) {
+        if (r->host->ops->is_same(r->host, vck_volume_path(volume), path)) {
+            *ret_volume = volume;
+            return VCK_OK;
+        }
+        vck_volume_release(volume);
+    }
+    return VCK_NOT_FOUND;
+}
+
+vck_status control_find(struct control_request *r, const char *path, struct vck_volume **ret_volume)
+{
+    char canonical[VCK_VOLUME_PATH_BYTES];
+    vck_status status = canonical_path(r, path, canonical);
+
+    if (status)
+        return status;
+    status = vck_registry_find(r->host->registry, path, ret_volume);
+    if (status)
+        status = vck_registry_find(r->host->registry, canonical, ret_volume);
+    if (status)
+        status = find_alias(r, path, ret_volume);
+    if (status)
+        control_explain(&r->why, status, "%s is not attached", path);
+    return status;
+}
+
+/* ---- looking ---- */
+
+vck_status control_respond(struct control_request *r, const void *message)
+{
+    enum vck_message_type type = r->info->response;
+    vck_status status;
+
+    /* Whoever brings no buffer wants no empty map. */
+    if (type == VCK_MESSAGE_EMPTY && r->capacity_bytes == 0)
+        return VCK_OK;
+    status = vck_message_encode(type, message, r->response, r->capacity_bytes, &r->response_bytes);
+    r->response_too_large = status == VCK_SIZE_MISMATCH;
+    return status;
+}
+
+static vck_status respond_empty(struct control_request *r, vck_status status)
+{
+    const struct vck_msg_empty empty = {0};
+
+    return status ? status : control_respond(r, &empty);
+}
+
+static vck_status get_status(struct control_request *r, const void *message) VCK_CAN_WAIT
+{
+    const struct vck_msg_volume_request *request = message;
+    struct vck_volume *volume = NULL;
+    struct vck_volume_status status;
+    struct vck_msg_volume_status response = {.volume_path = request->volume_path};
+    vck_status result = control_find(r, request->volume_path, &volume);
+
+    if (result == VCK_NOT_FOUND)
+        return control_respond(r, &response);
+    if (result)
+        return result;
+    vck_volume_query(volume, &status);
+    response = (struct vck_msg_volume_status){
+        .volume_path = vck_volume_path(volume),
+        .state = status.state,
+        .encrypted_sector = status.encrypted_sectors,
+        .total_sectors = status.total_sectors,
+        .sector_size = status.sector_size_bytes,
+        .is_attached = status.is_attached,
+        .filter_below_fsd = r->host->filter_below_fsd,
+        .direction = status.direction,
+        .damaged_chunks = status.damaged_chunks,
+        .rate_mib_s = status.rate_mib_s,
+        .bytes_per_s = status.bytes_per_s,
+        .error = status.error,
+    };
+    result = control_respond(r, &response);
+    vck_volume_release(volume);
+    return result;
+}
+
+static vck_status get_progress(struct control_request *r, const void *message) VCK_CAN_WAIT
+{
+    const struct vck_msg_volume_request *request = message;
+    struct vck_volume *volume = NULL;
+    struct vck_volume_status status;
+    struct vck_msg_progress_event response;
+    vck_status result = control_find(r, request->volume_path, &volume);
+
+    if (result)
+        return result;
+    vck_volume_query(volume, &status);
+    response = (struct vck_msg_progress_event){
+        .encrypted_sector = status.encrypted_sectors,
+        .total_sectors = status.total_sectors,
+        .state = status.state,
+        .error = status.error,
+    };
+    result = control_respond(r, &response);
+    vck_volume_release(volume);
+    return result;
+}
+
+/* A volume in a list keeps its path alive by its reference. */
+struct listed {
+    struct vck_volume **volumes;
+    struct vck_msg_volume_entry *entries;
+    uint32_t count;
+};
+
+static void fill_listed(struct control_request *r, uint32_t capacity,
+                        struct listed *listed) VCK_CAN_WAIT
+{
+    while (listed->count < capacity && vck_registry_at(r->host->registry, listed->count,
+                                                       &listed->volumes[listed->count]) == VCK_OK) {
+        struct vck_volume *volume = listed->volumes[listed->count];
+        struct vck_volume_status status;
+
+        vck_volume_query(volume, &status);
+        listed->entries[listed->count++] = (struct vck_msg_volume_entry){
+            .volume_path = vck_volume_path(volume),
+            .state = status.state,
+            .encrypted_sector = status.encrypted_sectors,
+            .total_sectors = status.total_sectors,
+            .sector_size = status.sector_size_bytes,
+            .is_os_volume = vck_volume_is_os_volume(volume),
+        };
+    }
+}
+
+static uint32_t volume_count(struct control_request *r) VCK_CAN_WAIT
+{
+    uint32_t count;
+
+    vck_mutex_acquire(&r->host->registry->lock);
+    count = r->host->registry->count;
+    vck_mutex_release(&r->host->registry->lock);
+    return count;
+}
+
+static vck_status list_volumes(struct control_request *r, const void *message) VCK_CAN_WAIT
+{
+    uint32_t capacity = volume_count(r) + 8; /* some may be attached meanwhile */
+    struct listed listed = {0};
+    struct vck_msg_volume_list response;
+    vck_status status = VCK_NO_MEMORY;
+
+    (void)message;
+    listed.volumes = vck_alloc(capacity * sizeof(*listed.volumes), CONTROL_TAG);
+    listed.entries = vck_alloc(capacity * sizeof(*listed.entries), CONTROL_TAG);
+    if (!listed.volumes || !listed.entries)
+        goto out;
+    fill_listed(r, capacity, &listed);
+    response = (struct vck_msg_volume_list){.volumes = listed.entries, .count = listed.count};
+    status = control_respond(r, &response);
+out:
+    for (uint32_t i = 0; i < listed.count; i++)
+        vck_volume_release(listed.volumes[i]);
+    vck_free(listed.entries);
+    vck_free(listed.volumes);
+    return status;
+}
+
+static vck_status list_damage(struct control_request *r, const void *message) VCK_CAN_WAIT
+{
+    const struct vck_msg_volume_request *request = message;
+    struct vck_volume *volume = NULL;
+    struct vck_msg_damage_list response = {0};
+    struct vck_damage_list *list = vck_alloc(sizeof(*list), CONTROL_TAG);
+    vck_status status = list ? control_find(r, request->volume_path, &volume) : VCK_NO_MEMORY;
+
+    if (status)
+        goto out;
+    /* A provisional volume knows of no damage. */
+    if (!vck_volume_is_provisional(volume))
+        vck_volume_damage(volume, list);
+    response.chunk_bytes = list->chunk_bytes;
+    response.offsets = list->offset_bytes;
+    response.count = list->count;
+    status = control_respond(r, &response);
+    vck_volume_release(volume);
+out:
+    vck_free(list);
+    return status;
+}
+
+static vck_status get_last_error(struct control_request *r, const void *message)
+{
+    const struct vck_msg_text response = {.text = r->caller->last_error};
+
+    (void)message;
+    return control_respond(r, &response);
+}
+
+/* ---- the sweep ---- */
+
+/* What a refused start or pause means for this volume, where the status alone says little. */
+static vck_status explain_sweep(struct control_request *r, struct vck_volume *volume,
+                                vck_status status)
+{
+    struct vck_volume_status now;
+
+    if (status == VCK_OK)
+        return status;
+    vck_volume_query(volume, &now);
+    if (!now.is_attached)
+        return control_explain(&r->why, status, "%s is prepared but has no key yet",
+                               vck_volume_path(volume));
+    if (status == VCK_UNSUPPORTED)
+        return control_explain(&r->why, status, "%s has no place for the journal of a sweep",
+                               vck_volume_path(volume));
+    if (now.failed)
+        return control_explain(&r->why, status,
+                               "a flush of %s has failed: detach and attach it again",
+                               vck_volume_path(volume));
+    if (now.error[0])
+        return control_explain(&r->why, status, "%s: %s, at sector %u of %u",
+                               vck_volume_path(volume), now.error, now.encrypted_sectors,
+                               now.total_sectors);
+    return status;
+}
+
+enum sweep_verb {
+    SWEEP_ENCRYPT,
+    SWEEP_DECRYPT,
+    SWEEP_RESUME,
+    SWEEP_PAUSE,
+};
+
+static vck_status move_sweep(struct control_request *r, const void *message,
+                             enum sweep_verb verb) VCK_CAN_WAIT
+{
+    const struct vck_msg_volume_request *request = message;
+    struct vck_volume *volume = NULL;
+    vck_status status = control_find(r, request->volume_path, &volume);
+
+    if (status)
+        return status;
+    switch (verb) {
+    case SWEEP_ENCRYPT:
+        status = vck_volume_start(volume, VCK_ENCRYPTING);
+        break;
+    case SWEEP_DECRYPT:
+        status = vck_volume_start(volume, VCK_DECRYPTING);
+        break;
+    case SWEEP_RESUME:
+        status = vck_volume_resume(volume);
+        break;
+    case SWEEP_PAUSE:
+        status = vck_volume_pause(volume);
+        break;
+    }
+    status = explain_sweep(r, volume, status);
+    vck_volume_release(volume);
+    return respond_empty(r, status);
+}
+
+static vck_status start_encrypt(struct control_request *r, const void *message) VCK_CAN_WAIT
+{
+    return move_sweep(r, message, SWEEP_ENCRYPT);
+}
+
+static vck_status start_decrypt(struct control_request *r, const void *message) VCK_CAN_WAIT
+{
+    return move_sweep(r, message, SWEEP_DECRYPT);
+}
+
+static vck_status resume(struct control_request *r, const void *message) VCK_CAN_WAIT
+{
+    return move_sweep(r, message, SWEEP_RESUME);
+}
+
+static vck_status pause(struct control_request *r, const void *message) VCK_CAN_WAIT
+{
+    return move_sweep(r, message, SWEEP_PAUSE);
+}
+
+static vck_status pause_os_volume(struct control_request *r, const void *message) VCK_CAN_WAIT
+{
+    struct vck_volume *volume;
+    vck_status result = VCK_NOT_FOUND;
+
+    (void)message;
+    for (uint32_t i = 0; vck_registry_at(r->host->registry, i, &volume) == VCK_OK; i++) {
+        if (vck_volume_is_os_volume(volume)) {
+            vck_status status = explain_sweep(r, volume, vck_volume_pause(volume));
+
+            if (result == VCK_NOT_FOUND || status)
+                result = status;
+        }
+        vck_volume_release(volume);
+    }
+    if (result == VCK_NOT_FOUND)
+        control_explain(&r->why, result, "no OS volume is attached");
+    return result;
+}
+
+static vck_status set_rate(struct control_request *r, const void *message) VCK_CAN_WAIT
+{
+    const struct vck_msg_rate_request *request = message;
+    struct vck_volume *volume = NULL;
+    vck_status status = control_find(r, request->volume_path, &volume);
+
+    if (status)
+        return status;
+    vck_volume_set_rate(volume, request->mib_per_s);
+    vck_volume_release(volume);
+    return respond_empty(r, VCK_OK);
+}
+
+/* ---- detaching ---- */
+
+/* Takes a referenced volume out and ends it. NOT_FOUND: somebody else did. */
+static vck_status take_out(struct vck_control_host *host, struct vck_volume *volume) VCK_CAN_WAIT
+{
+    struct vck_volume_status last;
+    vck_status status = vck_registry_remove(host->registry, volume);
+
+    if (status == VCK_OK)
+        status = vck_volume_detach(volume);
+    vck_volume_query(volume, &last);
+    if (host->ops->after_detach)
+        host->ops->after_detach(host, vck_volume_path(volume), last.encrypted_sectors > 0);
+    return status;
+}
+
+/* The claim keeps others from attaching it again before it is gone. */
+static vck_status detach_found(struct control_request *r, struct vck_volume *volume) VCK_CAN_WAIT
+{
+    struct vck_control_host *host = r->host;
+    struct vck_volume_status now;
+    vck_status status = VCK_OK;
+
+    vck_volume_query(volume, &now);
+    if (vck_volume_is_os_volume(volume) && now.encrypted_sectors > 0)
+        return control_explain(&r->why, VCK_PERMISSION_DENIED,
+                               "%s is the OS volume and %u of its %u sectors are encrypted",
+                               vck_volume_path(volume), now.encrypted_sectors, now.total_sectors);
+    if (host->ops->before_detach)
+        status = host->ops->before_detach(host, volume, false, &r->why);
+    if (status)
+        return status;
+    status = take_out(host, volume);
+    if (status == VCK_IO)
+        control_explain(&r->why, status, "%s is detached, but its last flush failed",
+                        vck_volume_path(volume));
+    return status;
+}
+
+static vck_status detach(struct control_request *r, const void *message) VCK_CAN_WAIT
+{
+    const struct vck_msg_volume_request *request = message;
+    struct control_claim claim;
+    struct vck_volume *volume = NULL;
+    vck_status status = control_find(r, request->volume_path, &volume);
+
+    if (status)
+        return status;
+    status = control_claim(r, vck_volume_path(volume), &claim);
+    if (status == VCK_OK) {
+        status = detach_found(r, volume);
+        control_unclaim(r, &claim);
+    }
+    vck_volume_release(volume);
+    return respond_empty(r, status);
+}
+
+static void log_failed_detach(struct vck_volume *volume, vck_status status)
+{
+    struct vck_explanation line;
+
+    control_explain(&line, status, "detaching %s: %s", vck_volume_path(volume),
+                    vck_status_text(status));
+    vck_port_log(VCK_LOG_ERROR, line.text);
+}
+
+void vck_control_detach_all(struct vck_control_host *host, bool os_volumes_too)
+{
+    struct vck_volume *volume;
+    uint32_t index = 0;
+
+    while (vck_registry_at(host->registry, index, &volume) == VCK_OK) {
+        struct vck_explanation why = {{0}};
+        vck_status status = VCK_OK;
+
+        if (vck_volume_is_os_volume(volume) && !os_volumes_too) {
+            index++;
+        } else {
+            if (host->ops->before_detach)
+                (void)host->ops->before_detach(host, volume, true, &why);
+            status = take_out(host, volume);
+        }
+        if (status && status != VCK_NOT_FOUND)
+            log_failed_detach(volume, status);
+        vck_volume_release(volume);
+    }
+}
+
+static vck_status detach_all(struct control_request *r, const void *message) VCK_CAN_WAIT
+{
+    (void)message;
+    vck_control_detach_all(r->host, false);
+    return VCK_OK;
+}
+
+/* ---- dispatch ---- */
+
+static const struct handler handlers[VCK_CODE_COUNT] = {
+    {VCK_CODE_GET_STATUS, get_status},
+    {VCK_CODE_START_ENCRYPT, start_encrypt},
+    {VCK_CODE_START_DECRYPT, start_decrypt},
+    {VCK_CODE_GET_PROGRESS, get_progress},
+    {VCK_CODE_PAUSE, pause},
+    {VCK_CODE_ATTACH, control_attach},
+    {VCK_CODE_DETACH, detach},
+    {VCK_CODE_PREPARE, control_prepare},
+    {VCK_CODE_PAUSE_OS_VOLUME, pause_os_volume},
+    {VCK_CODE_DETACH_ALL_VOLUMES, detach_all},
+    {VCK_CODE_BENCH_AES, control_bench},
+    {VCK_CODE_LIST_VOLUMES, list_volumes},
+    {VCK_CODE_RESUME, resume},
+    {VCK_CODE_SET_RATE, set_rate},
+    {VCK_CODE_DAMAGE, list_damage},
+    {VCK_CODE_LAST_ERROR, get_last_error},
+};
+
+static const struct handler *find_handler(uint32_t code)
+{
+    for (size_t i = 0; i < VCK_ARRAY_COUNT(handlers); i++)
+        if (handlers[i].code == code)
+            return &handlers[i];
+    return NULL;
+}
+
+union request_message {
+    struct vck_msg_empty empty;
+    struct vck_msg_volume_request volume;
+    struct vck_msg_prepare_request prepare;
+    struct vck_msg_attach_request attach;
+    struct vck_msg_bench_request bench;
+    struct vck_msg_rate_request rate;
+};
+
+static vck_status decode(struct control_request *r, uint8_t *request, size_t size_bytes,
+                         union request_message *ret_message)
+{
+    struct vck_message_fault fault;
+    vck_status status =
+        vck_message_decode(r->info->request, request, size_bytes, ret_message, &fault);
+
+    if (status == VCK_OK)
+        return status;
+    return control_explain(&r->why, status, "%s: the request%s%s %s, at byte %u of %u",
+                           r->info->name, fault.field ? "'s field " : "",
+                           fault.field ? fault.field : "", vck_message_fault_text(fault.kind),
+                           (uint64_t)fault.offset_bytes, (uint64_t)size_bytes);
+}
+
+static bool has_room(const struct control_request *r)
+{
+    if (r->info->response == VCK_MESSAGE_NONE || r->info->response == VCK_MESSAGE_EMPTY ||
+        !vck_code_writes(r->info->code))
+        return true;
+    return r->capacity_bytes >= CHANGE_RESPONSE_BYTES;
+}
+
+static vck_status check_caller(struct control_request *r, uint32_t code)
+{
+    vck_status status = vck_control_authorize(r->caller, code);
+
+    if (status)
+        return control_explain(&r->why, status, "%s %s", r->info ? r->info->name : "this request",
+                               vck_code_writes(code) ? "is for administrators"
+                                                     : "needs a handle that may read");
+    if (!r->info)
+        return control_explain(&r->why, VCK_UNSUPPORTED, "no request has the code %u",
+                               (uint64_t)code);
+    return VCK_OK;
+}
+
+static uint32_t fail(struct control_request *r, vck_status status)
+{
+    if (!r->why.text[0])
+        control_explain(&r->why, status, "%s: %s", r->info->name, vck_status_text(status));
+    memcpy(r->caller->last_error, r->why.text, sizeof(r->why.text));
+    return vck_status_to_nt(status);
+}
+
+static uint32_t fail_too_small(struct control_request *r)
+{
+    control_explain(&r->why, VCK_SIZE_MISMATCH, "%s: the response does not fit into %u bytes",
+                    r->info->name, (uint64_t)r->capacity_bytes);
+    (void)fail(r, VCK_SIZE_MISMATCH);
+    return VCK_NT_BUFFER_TOO_SMALL;
+}
+
+uint32_t vck_control_handle(struct vck_control_host *host, struct vck_control_caller *caller,
+                            uint32_t code, uint8_t *request, size_t size_bytes, uint8_t *response,
+                            size_t capacity_bytes, size_t *ret_size_bytes)
+{
+    struct control_request r = {
+        .host = host,
+        .caller = caller,
+        .info = vck_code_find(code),
+        .response = response,
+        .capacity_bytes = capacity_bytes,
+    };
+    union request_message message;
+    vck_status status = check_caller(&r, code);
+
+    if (status == VCK_OK)
+        status = decode(&r, request, size_bytes, &message);
+    if (status)
+        return fail(&r, status);
+    if (!has_room(&r))
+        return fail_too_small(&r);
+    status = find_handler(code)->handle(&r, &message);
+    if (r.response_too_large)
+        return fail_too_small(&r);
+    if (status)
+        return fail(&r, status);
+    *ret_size_bytes = r.response_bytes;
+    return 0;
+}
+
+void vck_control_init(struct vck_control_host *host)
+{
+    vck_mutex_init(&host->lock);
+    vck_link_init(&host->claims);
+}
+
+void vck_control_fini(struct vck_control_host *host)
+{
+    VCK_ASSERT(vck_list_is_empty(&host->claims));
+    vck_mutex_fini(&host->lock);
+}
