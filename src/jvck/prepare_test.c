@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "port/port.h"
-#include "tests/support/memory_disk.h"
+#include "memory_disk.h"
 #include "vck/bytes.h"
 #include "vck/disk_io.h"
 #include "vck/journal.h"
