@@ -12,9 +12,8 @@
 #define TARGET __attribute__((target("aes,sse4.1,prfchw")))
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
-#define LANES          8
-#define GROUP_BYTES    (LANES * VCK_AES_BLOCK_BYTES)
-#define PREFETCH_BYTES 2048
+#define LANES       8
+#define GROUP_BYTES (LANES * VCK_AES_BLOCK_BYTES)
 
 INLINE __m128i load(const uint8_t *p)
 {
@@ -150,13 +149,14 @@ INLINE void keep_order(__m128i s[LANES])
 }
 
 /* One group, and between its rounds the tweaks of the next from next_base on into next; returns the
- * tweak after those. */
+ * tweak after those. `ahead` is prefetched. */
 INLINE __m128i run_group(bool decrypt, const uint8_t *keys, uint8_t *dst, const uint8_t *src,
-                         const __m128i tweaks[LANES], __m128i next_base, __m128i next[LANES])
+                         const uint8_t *ahead, const __m128i tweaks[LANES], __m128i next_base,
+                         __m128i next[LANES])
 {
     __m128i s[LANES];
-    __builtin_prefetch(dst + PREFETCH_BYTES, 1);
-    __builtin_prefetch(dst + PREFETCH_BYTES + 64, 1);
+    __builtin_prefetch(ahead, 1);
+    __builtin_prefetch(ahead + 64, 1);
 #pragma GCC unroll 8
     for (int i = 0; i < LANES; i++)
         s[i] = _mm_xor_si128(_mm_xor_si128(load(src + VCK_AES_BLOCK_BYTES * i), tweaks[i]),
@@ -201,7 +201,7 @@ INLINE void run_xts(bool decrypt, const struct vck_xts_run *run)
             base = load(sector_tweak);
             group = 0;
         }
-        base = run_group(decrypt, run->keys, dst, src, now, base, next);
+        base = run_group(decrypt, run->keys, dst, src, vck_xts_ahead(run, dst), now, base, next);
         __m128i *swap = now;
         now = next;
         next = swap;

@@ -22,6 +22,9 @@
 /* XTS kernels work on units: 32 consecutive blocks of one sector. */
 #define VCK_XTS_UNIT_BYTES 512u
 
+/* How far ahead of the unit at work the kernels ask for memory to write to. */
+#define VCK_XTS_PREFETCH_BYTES 2048u
+
 /* A run of sectors of a whole number of units. */
 struct vck_xts_run {
     const uint8_t *keys; /* schedule of the data key in the run's direction, 16-byte aligned */
@@ -29,8 +32,18 @@ struct vck_xts_run {
     const uint8_t *src;
     size_t sector_count; /* 1 or more */
     size_t units_per_sector;
-    const uint8_t *tweaks; /* encrypted tweak of each sector's first block, 16-byte aligned */
+    const uint8_t *dst_end; /* of the whole buffer, of which this run may be the beginning */
+    const uint8_t *tweaks;  /* encrypted tweak of each sector's first block, 16-byte aligned */
 };
+
+/* Where to prefetch from `dst` on: never behind the buffer, whose neighbours may be another
+ * processor's. */
+static inline const uint8_t *vck_xts_ahead(const struct vck_xts_run *run, const uint8_t *dst)
+{
+    size_t left_bytes = (size_t)(run->dst_end - dst);
+    return left_bytes >= VCK_XTS_PREFETCH_BYTES + VCK_XTS_UNIT_BYTES ? dst + VCK_XTS_PREFETCH_BYTES
+                                                                     : dst;
+}
 
 struct vck_aes_ops {
     uint32_t features; /* set of vck_cpu_feature it needs */

@@ -99,7 +99,7 @@ static void run_short(const struct cipher *cipher, uint8_t *dst, const uint8_t *
 {
     uint8_t unit[VCK_XTS_UNIT_BYTES] = {0};
     memcpy(unit, src, size_bytes);
-    const struct vck_xts_run run = {cipher->keys, unit, unit, 1, 1, tweak};
+    const struct vck_xts_run run = {cipher->keys, unit, unit, 1, 1, unit + sizeof(unit), tweak};
     cipher->run(&run);
     memcpy(dst, unit, size_bytes);
     vck_wipe(unit, sizeof(unit));
@@ -116,7 +116,7 @@ static void run_part(const struct cipher *cipher, uint8_t *dst, const uint8_t *s
     encrypt_tweaks(cipher, sector, 1, tweak);
     advance_tweak(tweak, offset_in_sector_bytes / VCK_AES_BLOCK_BYTES);
     if (units > 0) {
-        const struct vck_xts_run run = {cipher->keys, dst, src, 1, units, tweak};
+        const struct vck_xts_run run = {cipher->keys, dst, src, 1, units, dst + whole_bytes, tweak};
         cipher->run(&run);
     }
     if (whole_bytes < size_bytes) {
@@ -132,10 +132,11 @@ static void run_sectors(const struct cipher *cipher, uint8_t *dst, const uint8_t
 {
     VCK_ALIGNAS(64) uint8_t tweaks[TWEAK_BATCH * VCK_AES_BLOCK_BYTES];
     size_t used = VCK_MIN(sector_count, TWEAK_BATCH);
+    const uint8_t *dst_end = dst + sector_count * sector_size_bytes;
     while (sector_count > 0) {
         size_t count = VCK_MIN(sector_count, TWEAK_BATCH);
         const struct vck_xts_run run = {
-            cipher->keys, dst, src, count, sector_size_bytes / VCK_XTS_UNIT_BYTES, tweaks};
+            cipher->keys, dst, src, count, sector_size_bytes / VCK_XTS_UNIT_BYTES, dst_end, tweaks};
         encrypt_tweaks(cipher, first_sector, count, tweaks);
         cipher->run(&run);
         dst += count * sector_size_bytes;

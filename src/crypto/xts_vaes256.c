@@ -12,10 +12,9 @@
 #define TARGET __attribute__((target("avx2,vaes,vpclmulqdq,aes,pclmul,prfchw")))
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
-#define VECTORS        8
-#define VECTOR_BYTES   32
-#define GROUP_BYTES    (VECTORS * VECTOR_BYTES)
-#define PREFETCH_BYTES 2048
+#define VECTORS      8
+#define VECTOR_BYTES 32
+#define GROUP_BYTES  (VECTORS * VECTOR_BYTES)
 
 struct wide_keys {
     __m256i round[VCK_AES256_ROUNDS + 1];
@@ -94,14 +93,15 @@ INLINE void keep_order(__m256i s[VECTORS])
                      : "memory");
 }
 
-/* One group, and the tweaks of the one after it from next_base into next. */
+/* One group, and the tweaks of the one after it from next_base into next. `ahead` is prefetched. */
 INLINE void run_group(bool decrypt, const struct wide_keys *keys, uint8_t *dst, const uint8_t *src,
-                      const __m256i tweaks[VECTORS], __m256i next_base, __m256i next[VECTORS])
+                      const uint8_t *ahead, const __m256i tweaks[VECTORS], __m256i next_base,
+                      __m256i next[VECTORS])
 {
     __m256i s[VECTORS];
 #pragma GCC unroll 4
     for (int i = 0; i < GROUP_BYTES / 64; i++)
-        __builtin_prefetch(dst + PREFETCH_BYTES + 64 * i, 1);
+        __builtin_prefetch(ahead + 64 * i, 1);
 #pragma GCC unroll 8
     for (int i = 0; i < VECTORS; i++)
         s[i] = _mm256_xor_si256(_mm256_xor_si256(load(src + VECTOR_BYTES * i), tweaks[i]),
@@ -157,7 +157,8 @@ INLINE void run_xts(bool decrypt, const struct vck_xts_run *run)
             base = load_tweak(sector_tweak);
             group = 0;
         }
-        run_group(decrypt, &keys, dst, src, now, _mm256_broadcastsi128_si256(base), next);
+        run_group(decrypt, &keys, dst, src, vck_xts_ahead(run, dst), now,
+                  _mm256_broadcastsi128_si256(base), next);
         __m256i *swap = now;
         now = next;
         next = swap;

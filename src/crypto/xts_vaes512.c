@@ -16,9 +16,8 @@
                           "prfchw")))
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
-#define VECTORS        8
-#define VECTOR_BYTES   64
-#define PREFETCH_BYTES 2048
+#define VECTORS      8
+#define VECTOR_BYTES 64
 
 /* Bytes 0 to count - 1 of every 128-bit lane. */
 #define LOW_BYTES(count) (((1ull << (count)) - 1) * 0x0001000100010001ull)
@@ -155,16 +154,16 @@ INLINE void keep_order(__m512i s[VECTORS])
                      : "memory");
 }
 
-/* One unit, and the tweaks of the one after it from next_base into next. */
+/* One unit, and the tweaks of the one after it from next_base into next. `ahead` is prefetched. */
 INLINE void run_unit(bool decrypt, const __m512i keys[VCK_AES256_ROUNDS + 1], uint8_t *dst,
-                     const uint8_t *src, const __m512i tweaks[VECTORS], __m128i next_base,
-                     __m512i next[VECTORS])
+                     const uint8_t *src, const uint8_t *ahead, const __m512i tweaks[VECTORS],
+                     __m128i next_base, __m512i next[VECTORS])
 {
     __m512i s[VECTORS];
     struct generator g;
 #pragma GCC unroll 8
     for (int i = 0; i < VECTORS; i++) {
-        __builtin_prefetch(dst + PREFETCH_BYTES + VECTOR_BYTES * i, 1);
+        __builtin_prefetch(ahead + VECTOR_BYTES * i, 1);
         s[i] = _mm512_ternarylogic_epi64(_mm512_loadu_si512(src + VECTOR_BYTES * i), tweaks[i],
                                          keys[0], 0x96);
     }
@@ -212,7 +211,7 @@ INLINE void run_all(bool decrypt, const struct vck_xts_run *run)
             base = load_tweak(sector_tweak);
             unit = 0;
         }
-        run_unit(decrypt, keys, dst, src, now, base, next);
+        run_unit(decrypt, keys, dst, src, vck_xts_ahead(run, dst), now, base, next);
         __m512i *swap = now;
         now = next;
         next = swap;
