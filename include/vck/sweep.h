@@ -102,7 +102,12 @@ struct vck_sweep {
     struct vck_guard_drain drain;
     struct vck_disk_future io;       /* metadata, records, flushes */
     struct vck_disk_future write_io; /* the batch, in parallel with the next one's read */
+    struct vck_disk_future flush_io; /* ... and its flush */
     struct vck_disk_future read_io;
+    bool writing_batch; /* write_io, then flush_io */
+    bool flushing_batch;
+    bool reading; /* read_io */
+    uint64_t transform_at_bytes;
     struct vck_sleep sleep;
     uint32_t replica;
     uint64_t zero_at_bytes;

@@ -353,6 +353,32 @@ static void commit_batch(struct vck_sweep *s)
         s->target.moved(s->target.context, (uint64_t)s->cur.sectors * s->target.sector_size_bytes);
 }
 
+/* Reads a batch and prepares it piece by piece, each while it is in the inner caches, and sees to
+ * it between pieces that the batch being written is flushed as soon as it can be. */
+static enum vck_poll read_and_transform(struct vck_sweep *s, struct vck_sweep_batch *batch,
+                                        const struct vck_waker *waker)
+{
+    /* Local state is in the struct: transform_at_bytes says where the reading is. */
+    while (s->transform_at_bytes < sweep_batch_bytes(s, batch)) {
+        if (!s->reading) {
+            sweep_begin_piece_read(s, batch);
+            s->reading = true;
+        }
+        if (s->writing_batch)
+            (void)sweep_write_is_busy(s, waker);
+        if (vck_future_poll(&s->read_io.future, waker) == VCK_PENDING)
+            return VCK_PENDING;
+        s->reading = false;
+        fail(s, s->read_io.io.status, "reading a batch");
+        if (s->status == VCK_OK)
+            fail(s, sweep_piece_transform(s, batch), "transforming a batch");
+        if (s->status)
+            break;
+        s->transform_at_bytes += s->read_io.io.size_bytes;
+    }
+    return VCK_READY;
+}
+
 /*
  * Opens the batch after the boundary: locked, its writers drained and their data durable (so that
  * what the record calls old is durable before the record), read, transformed, its record durable.
@@ -374,11 +400,9 @@ static enum vck_poll open_batch(struct vck_sweep *s, const struct vck_waker *wak
         fail(s, s->step_status, "flushing before a batch");
         VCK_CO_RETURN(co);
     }
-    sweep_begin_batch_io(s, &s->read_io, VCK_DISK_READ, 0, &s->cur);
-    VCK_CO_AWAIT(co, &s->read_io.future, waker);
-    fail(s, s->read_io.io.status, "reading a batch");
-    if (s->status == VCK_OK)
-        fail(s, sweep_batch_transform(s, &s->cur), "transforming a batch");
+    s->writing_batch = false;
+    s->transform_at_bytes = 0;
+    VCK_CO_CALL(co, read_and_transform(s, &s->cur, waker));
     if (s->status == VCK_OK)
         fail(s, sweep_record_seal(s, &s->cur, state(s)->generation), "sealing a record");
     if (s->status) {
@@ -398,7 +422,8 @@ static enum vck_poll open_batch(struct vck_sweep *s, const struct vck_waker *wak
     VCK_CO_END(co);
 }
 
-/* Starts the current batch's write and, beside it, locks and reads the next one. */
+/* With the next range locked and drained: the current batch goes to disk and is flushed while the
+ * next one is read and transformed. */
 static enum vck_poll write_and_read_ahead(struct vck_sweep *s, const struct vck_waker *waker)
 {
     struct vck_coroutine *co = &s->half_co;
@@ -407,44 +432,28 @@ static enum vck_poll write_and_read_ahead(struct vck_sweep *s, const struct vck_
     sweep_view_serve(s, &s->cur);
     begin_drain(s, &s->cur, false);
     VCK_CO_AWAIT(co, &s->drain.future, waker);
-    sweep_begin_batch_io(s, &s->write_io, VCK_DISK_WRITE, VCK_DISK_ASYNC, &s->cur);
-    vck_disk_future_start(&s->write_io);
     lock_next(s);
     if (s->next.sectors) {
         begin_drain(s, &s->next, true);
         VCK_CO_AWAIT(co, &s->drain.future, waker);
-        sweep_begin_batch_io(s, &s->read_io, VCK_DISK_READ, 0, &s->next);
-        VCK_CO_AWAIT(co, &s->read_io.future, waker);
-        fail(s, s->read_io.io.status, "reading a batch");
-        if (s->status)
-            drop_next(s);
     }
-    VCK_CO_AWAIT(co, &s->write_io.future, waker);
-    if (s->write_io.io.status)
-        ATTEMPT(s, co, sweep_step_rewrite_batch, "writing a batch", waker);
     if (s->replicas_behind) {
         s->writing = *state(s);
         ATTEMPT(s, co, sweep_step_write_others, "writing metadata", waker);
         s->replicas_behind = false;
     }
-    VCK_CO_END(co);
-}
-
-/* The flush of the current batch runs beside the transformation of the next one. */
-static enum vck_poll flush_and_transform(struct vck_sweep *s, const struct vck_waker *waker)
-{
-    struct vck_coroutine *co = &s->half_co;
-
-    VCK_CO_BEGIN(co);
-    vck_disk_future_init(&s->write_io, s->target.disk, VCK_DISK_FLUSH, VCK_DISK_ASYNC, 0, NULL, 0);
-    vck_disk_future_start(&s->write_io);
+    sweep_begin_write(s);
     if (s->next.sectors) {
-        fail(s, sweep_batch_transform(s, &s->next), "transforming a batch");
+        s->transform_at_bytes = 0;
+        VCK_CO_CALL(co, read_and_transform(s, &s->next, waker));
         if (s->status)
             drop_next(s);
     }
-    VCK_CO_AWAIT(co, &s->write_io.future, waker);
+    VCK_CO_WAIT_UNTIL(co, !sweep_write_is_busy(s, waker));
     if (s->write_io.io.status) {
+        ATTEMPT(s, co, sweep_step_rewrite_batch, "writing a batch", waker);
+        ATTEMPT(s, co, sweep_step_flush, "flushing a batch", waker);
+    } else if (s->flush_io.io.status) {
         __atomic_store_n(&s->flush_failed, true, __ATOMIC_RELEASE);
         ATTEMPT(s, co, sweep_step_fail_forever, "flushing a batch", waker);
     }
@@ -495,7 +504,6 @@ static enum vck_poll carry_out(struct vck_sweep *s, const struct vck_waker *wake
     VCK_CO_BEGIN(co);
     while (s->cur.sectors) {
         PART(s, co, write_and_read_ahead, waker);
-        PART(s, co, flush_and_transform, waker);
         PART(s, co, move_boundary, waker);
         pace(s, (uint64_t)s->cur.sectors * s->target.sector_size_bytes);
         if (s->range_kept_locked)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sweep_steps.h"
 
-/* Tagged, transformed and tagged again in pieces that stay in the inner caches. */
-#define TRANSFORM_PIECE_BYTES (64u * 1024u)
+/* Tagged, transformed and tagged again before the next: stays in the innermost caches. */
+#define TRANSFORM_BYTES (64u * 1024u)
 
 struct vck_sweep_batch sweep_batch_after(const struct vck_sweep *sweep, uint64_t offset_sectors,
                                          uint32_t limit_sectors, uint8_t *data)
@@ -21,10 +21,9 @@ uint64_t sweep_boundary_after(const struct vck_sweep *sweep, const struct vck_sw
                                               : batch->first_sector;
 }
 
-/* One piece of whole sectors. */
-static void transform_piece(struct vck_sweep *sweep, const struct vck_cipher *cipher,
-                            const struct vck_sweep_batch *batch, uint64_t at_bytes,
-                            uint64_t size_bytes)
+/* Whole sectors. */
+static void transform(struct vck_sweep *sweep, const struct vck_cipher *cipher,
+                      const struct vck_sweep_batch *batch, uint64_t at_bytes, uint64_t size_bytes)
 {
     const struct vck_offset_store *store = sweep->target.store;
     uint32_t sector_size_bytes = sweep->target.sector_size_bytes;
@@ -43,17 +42,23 @@ static void transform_piece(struct vck_sweep *sweep, const struct vck_cipher *ci
     vck_record_tag(&store->keys, 1, data, first_byte, store->chunk_bytes, chunks, table);
 }
 
-vck_status sweep_batch_transform(struct vck_sweep *sweep, struct vck_sweep_batch *batch)
+uint64_t sweep_batch_bytes(const struct vck_sweep *sweep, const struct vck_sweep_batch *batch)
+{
+    return (uint64_t)batch->sectors * sweep->target.sector_size_bytes;
+}
+
+vck_status sweep_piece_transform(struct vck_sweep *sweep, struct vck_sweep_batch *batch)
 {
     struct vck_cipher_supplier *supplier = sweep->target.cipher;
     struct vck_cipher cipher;
-    uint64_t total = (uint64_t)batch->sectors * sweep->target.sector_size_bytes;
+    uint64_t at = sweep->transform_at_bytes;
+    uint64_t end = at + sweep->read_io.io.size_bytes;
     vck_status status = supplier->acquire(supplier, &cipher);
 
     if (status)
         return status;
-    for (uint64_t at = 0; at < total; at += TRANSFORM_PIECE_BYTES)
-        transform_piece(sweep, &cipher, batch, at, VCK_MIN(total - at, TRANSFORM_PIECE_BYTES));
+    for (; at < end; at += TRANSFORM_BYTES)
+        transform(sweep, &cipher, batch, at, VCK_MIN(end - at, TRANSFORM_BYTES));
     supplier->release(supplier, &cipher);
     return VCK_OK;
 }

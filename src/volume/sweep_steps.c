@@ -1,14 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sweep_steps.h"
 
-void sweep_begin_batch_io(struct vck_sweep *sweep, struct vck_disk_future *io, enum vck_disk_op op,
-                          unsigned flags, struct vck_sweep_batch *batch)
-{
-    const struct vck_sweep_target *target = &sweep->target;
-    uint64_t lba = target->data_start_lba + batch->first_sector;
+/* Read and transformed one after the other while the last batch is still being written. */
+#define PIECE_BYTES (1024u * 1024u)
 
-    vck_disk_future_init(io, target->disk, op, flags, lba * target->sector_size_bytes, batch->data,
-                         (uint64_t)batch->sectors * target->sector_size_bytes);
+static uint64_t disk_offset_bytes(const struct vck_sweep *sweep,
+                                  const struct vck_sweep_batch *batch)
+{
+    return (sweep->target.data_start_lba + batch->first_sector) * sweep->target.sector_size_bytes;
+}
+
+void sweep_begin_piece_read(struct vck_sweep *sweep, struct vck_sweep_batch *batch)
+{
+    uint64_t at = sweep->transform_at_bytes;
+
+    vck_disk_future_init(&sweep->read_io, sweep->target.disk, VCK_DISK_READ, 0,
+                         disk_offset_bytes(sweep, batch) + at, batch->data + at,
+                         VCK_MIN(sweep_batch_bytes(sweep, batch) - at, PIECE_BYTES));
+}
+
+static void init_batch_write(struct vck_sweep *sweep)
+{
+    vck_disk_future_init(&sweep->write_io, sweep->target.disk, VCK_DISK_WRITE, VCK_DISK_ASYNC,
+                         disk_offset_bytes(sweep, &sweep->cur), sweep->cur.data,
+                         sweep_batch_bytes(sweep, &sweep->cur));
+}
+
+void sweep_begin_write(struct vck_sweep *sweep)
+{
+    init_batch_write(sweep);
+    vck_disk_future_init(&sweep->flush_io, sweep->target.disk, VCK_DISK_FLUSH, VCK_DISK_ASYNC, 0,
+                         NULL, 0);
+    sweep->writing_batch = true;
+    sweep->flushing_batch = false;
+    vck_disk_future_start(&sweep->write_io);
+}
+
+bool sweep_write_is_busy(struct vck_sweep *sweep, const struct vck_waker *waker)
+{
+    if (!sweep->writing_batch)
+        return false;
+    if (!sweep->flushing_batch) {
+        if (vck_future_poll(&sweep->write_io.future, waker) == VCK_PENDING)
+            return true;
+        sweep->flushing_batch = sweep->write_io.io.status == VCK_OK;
+    }
+    if (sweep->flushing_batch && vck_future_poll(&sweep->flush_io.future, waker) == VCK_PENDING)
+        return true;
+    sweep->writing_batch = false;
+    return false;
 }
 
 enum vck_poll sweep_step_flush(struct vck_sweep *sweep, const struct vck_waker *waker)
@@ -88,7 +128,7 @@ enum vck_poll sweep_step_write_record(struct vck_sweep *sweep, const struct vck_
 enum vck_poll sweep_step_rewrite_batch(struct vck_sweep *sweep, const struct vck_waker *waker)
 {
     VCK_CO_BEGIN(&sweep->step_co);
-    sweep_begin_batch_io(sweep, &sweep->write_io, VCK_DISK_WRITE, VCK_DISK_ASYNC, &sweep->cur);
+    init_batch_write(sweep);
     VCK_CO_AWAIT(&sweep->step_co, &sweep->write_io.future, waker);
     sweep->step_status = sweep->write_io.io.status;
     VCK_CO_END(&sweep->step_co);

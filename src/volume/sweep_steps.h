@@ -16,9 +16,10 @@ struct vck_sweep_batch sweep_batch_after(const struct vck_sweep *sweep, uint64_t
                                          uint32_t limit_sectors, uint8_t *data);
 /* The boundary once the batch is done. */
 uint64_t sweep_boundary_after(const struct vck_sweep *sweep, const struct vck_sweep_batch *batch);
-/* Old tags, transformation in place, new tags. The record's tag table then belongs to this batch.
- */
-vck_status sweep_batch_transform(struct vck_sweep *sweep, struct vck_sweep_batch *batch);
+uint64_t sweep_batch_bytes(const struct vck_sweep *sweep, const struct vck_sweep_batch *batch);
+/* The piece that read_io has read: old tags, transformation in place, new tags. The record's tag
+ * table then belongs to this batch. */
+vck_status sweep_piece_transform(struct vck_sweep *sweep, struct vck_sweep_batch *batch);
 /* Header and HMAC of the record for the batch whose tags are in the table. */
 vck_status sweep_record_seal(struct vck_sweep *sweep, const struct vck_sweep_batch *batch,
                              uint64_t base_generation);
@@ -34,8 +35,12 @@ void sweep_view_settle(struct vck_sweep *sweep, uint64_t boundary_sectors,
 
 /* ---- I/O ---- */
 
-void sweep_begin_batch_io(struct vck_sweep *sweep, struct vck_disk_future *io, enum vck_disk_op op,
-                          unsigned flags, struct vck_sweep_batch *batch);
+/* Prepares read_io for the piece at transform_at_bytes. */
+void sweep_begin_piece_read(struct vck_sweep *sweep, struct vck_sweep_batch *batch);
+/* Starts the write of the current batch; its flush follows by itself whenever is_busy is asked. */
+void sweep_begin_write(struct vck_sweep *sweep);
+/* False once the batch is durable or has failed: see write_io, then flush_io. */
+bool sweep_write_is_busy(struct vck_sweep *sweep, const struct vck_waker *waker);
 
 enum vck_poll sweep_step_flush(struct vck_sweep *sweep, const struct vck_waker *waker);
 enum vck_poll sweep_step_write_first(struct vck_sweep *sweep, const struct vck_waker *waker);
