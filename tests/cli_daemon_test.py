@@ -47,12 +47,21 @@ def wait_until(condition, seconds=60):
         time.sleep(0.02)
 
 
+def sanitizer_runtime():
+    """A plugin with a sanitizer needs its runtime in nbdkit, which has none."""
+    linked = subprocess.run(["ldd", Path(VCKD).parent / "vckd.so"], stdout=subprocess.PIPE,
+                            check=True, text=True).stdout
+    found = re.search(r"=> (\S+/lib[at]san\.so\S*)", linked)
+    return {"LD_PRELOAD": found[1]} if found else {}
+
+
 @contextlib.contextmanager
-def daemon():
+def daemon(*options):
     """vckd in the current folder; it must end well, and must not have said the key."""
     with open("vckd.log", "wb") as log:
         process = subprocess.Popen([VCKD, "--foreground", "--socket", "control.sock", "--nbd",
-                                    "nbd.sock"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                    "nbd.sock", *options], stdin=subprocess.DEVNULL, stdout=log,
+                                   stderr=log, env={**os.environ, **sanitizer_runtime()})
     try:
         wait_until(lambda: process.poll() is not None or subprocess.run(
             command("list"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

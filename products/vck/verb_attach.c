@@ -30,26 +30,33 @@ static void append_encoded(char *uri, const char *text)
 }
 
 /* The NBD socket lies beside the control socket unless --nbd says otherwise. */
-static void append_nbd_socket(char *uri, const struct command *command)
+static void find_nbd_address(const struct command *command, char address[VOLUME_PATH_BYTES])
 {
     const char *control = client_socket_path(command);
     const char *slash = strrchr(control, '/');
-    char path[VOLUME_PATH_BYTES];
-    char resolved[PATH_MAX];
     if (option_given(command, OPTION_NBD))
-        snprintf(path, sizeof(path), "%s", command->values[OPTION_NBD]);
+        snprintf(address, VOLUME_PATH_BYTES, "%s", command->values[OPTION_NBD]);
     else
-        snprintf(path, sizeof(path), "%.*snbd.sock", slash != NULL ? (int)(slash + 1 - control) : 0,
-                 control);
-    append_encoded(uri, realpath(path, resolved) != NULL ? resolved : path);
+        snprintf(address, VOLUME_PATH_BYTES, "%.*snbd.sock",
+                 slash != NULL ? (int)(slash + 1 - control) : 0, control);
 }
 
+/* A Unix socket by its absolute path, since the URI is used from other folders; or HOST:PORT. */
 static void make_uri(const struct command *command, const char *path, char uri[URI_BYTES])
 {
-    strcpy(uri, "nbd+unix:///");
+    char address[VOLUME_PATH_BYTES];
+    char resolved[PATH_MAX];
+    find_nbd_address(command, address);
+    bool is_unix = strchr(address, '/') != NULL || strchr(address, ':') == NULL;
+    if (is_unix) {
+        strcpy(uri, "nbd+unix:///");
+        append_encoded(uri, path);
+        strcat(uri, "?socket=");
+        append_encoded(uri, realpath(address, resolved) != NULL ? resolved : address);
+        return;
+    }
+    snprintf(uri, URI_BYTES, "nbd://%s%s/", address[0] == ':' ? "localhost" : "", address);
     append_encoded(uri, path);
-    strcat(uri, "?socket=");
-    append_nbd_socket(uri, command);
 }
 
 /* ---- attach ---- */
