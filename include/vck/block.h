@@ -51,7 +51,7 @@ struct vck_block_metadata {
     enum vck_direction direction;
     enum vck_intent intent;
     uint64_t generation; /* 0: written by an implementation that knows none */
-    bool digest_present; /* on unseal: the header was authenticated; seal always writes one */
+    bool digest_present; /* seal: write one; unseal: the header was authenticated by one */
     uint8_t fvek_key1[VCK_FVEK_KEY_BYTES];
     uint8_t fvek_key2[VCK_FVEK_KEY_BYTES];
 };
@@ -63,9 +63,8 @@ struct vck_block_codec {
                        const struct vck_block_metadata *metadata, struct vck_bytes vmk,
                        uint8_t block[VCK_BLOCK_BYTES]);
     /* WRONG_KEY: the HMAC does not hold; TAMPERED: it holds and the content contradicts it. */
-    vck_status (*unseal)(const struct vck_block_codec *codec,
-                         const uint8_t block[VCK_BLOCK_BYTES], struct vck_bytes vmk,
-                         struct vck_block_metadata *ret_metadata);
+    vck_status (*unseal)(const struct vck_block_codec *codec, const uint8_t block[VCK_BLOCK_BYTES],
+                         struct vck_bytes vmk, struct vck_block_metadata *ret_metadata);
     void *context;
 };
 
@@ -73,8 +72,8 @@ struct vck_block_codec {
 extern const struct vck_block_codec vck_block_default_codec;
 
 /* Checks signature, CRC, version and the fields' domains (sector size 512 or 4096, metadata size,
- * at least one replica) and fills *ret_header. SIGNATURE_MISMATCH, CHECKSUM_MISMATCH, UNSUPPORTED
- * (version), INVALID_DATA. Any level. */
+ * at least one replica, zero fields zero) and fills *ret_header. SIGNATURE_MISMATCH,
+ * CHECKSUM_MISMATCH, UNSUPPORTED (version), INVALID_DATA. Any level. */
 VCK_CHECKED vck_status vck_block_decode_header(const uint8_t block[VCK_BLOCK_BYTES],
                                                struct vck_block_header *ret_header);
 

@@ -41,7 +41,7 @@ struct vck_record {
     uint32_t chunk_bytes; /* a power of two, 16 to sector_size_bytes */
 };
 
-/* Chunks of a record: sectors * sector_size / chunk. */
+/* Chunks of a record: sectors * sector_size / chunk; 0 when the chunk size is impossible. */
 uint64_t vck_record_chunk_count(const struct vck_record *record, uint32_t sector_size_bytes);
 
 /* Most sectors a record in a half of half_bytes can describe. */
@@ -55,7 +55,7 @@ void vck_record_tag(const struct vck_journal_keys *keys, unsigned which, const v
 
 /* Completes a record whose tag table is filled in: header, HMAC, zeroes up to a multiple of
  * VCK_JOURNAL_BLOCK_BYTES. buffer_bytes must hold that. Returns the bytes to write. SIZE_MISMATCH
- * when it does not fit. */
+ * when it does not fit; INVALID_DATA (no sectors, impossible chunk size). */
 VCK_CHECKED vck_status vck_record_seal(const struct vck_journal_keys *keys,
                                        const struct vck_record *record, uint32_t sector_size_bytes,
                                        uint8_t *buffer, size_t buffer_bytes,
@@ -84,7 +84,8 @@ struct vck_damage_list {
 
 void vck_damage_seal(const struct vck_journal_keys *keys, const struct vck_damage_list *list,
                      uint8_t slot[4096]);
-/* NOT_FOUND (zero slot), SIGNATURE_MISMATCH, UNSUPPORTED, INVALID_DATA, TAMPERED. */
+/* Entries in any order are sorted; chunk_bytes is set to the smallest there is, 16.
+ * NOT_FOUND (zero slot), SIGNATURE_MISMATCH, UNSUPPORTED, INVALID_DATA, TAMPERED. */
 VCK_CHECKED vck_status vck_damage_open(const struct vck_journal_keys *keys,
                                        const uint8_t slot[4096], uint64_t data_bytes,
                                        struct vck_damage_list *ret_list);

@@ -11,20 +11,20 @@
 
 VCK_BEGIN_DECLS
 
-#define VCK_REPLICAS_MAX          510u
-#define VCK_KEY_SLOTS_BYTES       (56u * 1024u)
-#define VCK_JOURNAL_BLOCK_BYTES   4096u
-#define VCK_JOURNAL_REPLICAS_MAX  2u
-#define VCK_DAMAGE_SLOT_BYTES     4096u
+#define VCK_REPLICAS_MAX         510u
+#define VCK_KEY_SLOTS_BYTES      (56u * 1024u)
+#define VCK_JOURNAL_BLOCK_BYTES  4096u
+#define VCK_JOURNAL_REPLICAS_MAX 2u
+#define VCK_DAMAGE_SLOT_BYTES    4096u
 
 struct vck_layout {
     uint32_t sector_size_bytes;
     uint32_t metadata_size_bytes;
     uint32_t header_count;
     uint32_t footer_count;
-    uint32_t replica_count;        /* headers first, then footers */
-    uint64_t volume_sectors;       /* N */
-    uint64_t region_sectors;       /* rs, of one replica */
+    uint32_t replica_count;  /* headers first, then footers */
+    uint64_t volume_sectors; /* N */
+    uint64_t region_sectors; /* rs, of one replica */
     uint64_t data_start_lba;
     uint64_t data_sectors;
 };
@@ -44,8 +44,8 @@ void vck_layout_vendor_area(const struct vck_layout *layout, uint32_t replica,
 
 /* Where the journal and the damage list are (vendor id 0 only). */
 struct vck_journal_area {
-    uint32_t replica_count;                              /* 1 or 2 copies of everything */
-    uint32_t half_bytes;                                 /* whole 4096-byte blocks */
+    uint32_t replica_count;                                  /* 1 or 2 copies of everything */
+    uint32_t half_bytes;                                     /* whole 4096-byte blocks */
     uint64_t journal_offset_bytes[VCK_JOURNAL_REPLICAS_MAX]; /* half 0; half 1 follows */
     uint64_t damage_offset_bytes[VCK_JOURNAL_REPLICAS_MAX];  /* slot 0; slot 1 follows */
 };

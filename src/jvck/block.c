@@ -15,11 +15,13 @@
 #define AT_SECTOR_SIZE      20u
 #define AT_HEADER_COUNT     24u
 #define AT_FOOTER_COUNT     25u
+#define AT_ZERO             26u
 #define AT_VOLUME_ID        32u
 #define AT_SALT             48u
 #define AT_SEALED           64u
 #define SEALED_BYTES        128u
 #define AT_HMAC             192u
+#define AT_ZERO_AFTER_HMAC  224u
 #define AT_RESERVED         304u
 #define AT_TAIL             496u
 #define AT_CRC              508u
@@ -38,6 +40,14 @@
 #define METADATA_VERSION 1u
 
 static const uint8_t signature[4] = {'J', 'V', 'C', 'K'};
+
+/* Neither the HMAC nor the digest covers these: what is not looked at could be changed. */
+static bool are_zero_fields_zero(const uint8_t block[VCK_BLOCK_BYTES])
+{
+    return vck_all_zero(block + AT_ZERO, AT_VOLUME_ID - AT_ZERO) &&
+           vck_all_zero(block + AT_ZERO_AFTER_HMAC, AT_RESERVED - AT_ZERO_AFTER_HMAC) &&
+           vck_all_zero(block + AT_TAIL, AT_CRC - AT_TAIL);
+}
 
 vck_status vck_block_decode_header(const uint8_t block[VCK_BLOCK_BYTES],
                                    struct vck_block_header *ret_header)
@@ -63,7 +73,7 @@ vck_status vck_block_decode_header(const uint8_t block[VCK_BLOCK_BYTES],
     if (header.sector_size_bytes != 512 && header.sector_size_bytes != 4096)
         return VCK_INVALID_DATA;
     if (header.metadata_size_bytes < VCK_METADATA_SIZE_MIN ||
-        header.header_count + header.footer_count == 0)
+        header.header_count + header.footer_count == 0 || !are_zero_fields_zero(block))
         return VCK_INVALID_DATA;
     *ret_header = header;
     return VCK_OK;

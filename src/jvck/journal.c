@@ -28,6 +28,7 @@ vck_status vck_journal_keys_derive(struct vck_journal_keys *ret_keys, const uint
     static const char tag_info[] = "VCK journal tag";
     struct vck_bytes salt = {volume_id, 16};
     uint8_t fvek[2 * VCK_FVEK_KEY_BYTES];
+    uint8_t mac_key[32];
     uint8_t tag_key[32];
     struct vck_bytes ikm = {fvek, sizeof fvek};
     vck_status status;
@@ -36,14 +37,17 @@ vck_status vck_journal_keys_derive(struct vck_journal_keys *ret_keys, const uint
     memcpy(fvek + VCK_FVEK_KEY_BYTES, fvek_key2, VCK_FVEK_KEY_BYTES);
     status = vck_hkdf_sha256(salt, ikm,
                              (struct vck_bytes){(const uint8_t *)mac_info, sizeof mac_info - 1},
-                             ret_keys->mac_key, sizeof ret_keys->mac_key);
+                             mac_key, sizeof mac_key);
     if (status == VCK_OK)
         status = vck_hkdf_sha256(salt, ikm,
                                  (struct vck_bytes){(const uint8_t *)tag_info, sizeof tag_info - 1},
                                  tag_key, sizeof tag_key);
-    if (status == VCK_OK)
+    if (status == VCK_OK) {
+        memcpy(ret_keys->mac_key, mac_key, sizeof ret_keys->mac_key);
         memcpy(ret_keys->tag_key, tag_key, sizeof ret_keys->tag_key);
+    }
     vck_wipe(fvek, sizeof fvek);
+    vck_wipe(mac_key, sizeof mac_key);
     vck_wipe(tag_key, sizeof tag_key);
     return status;
 }
@@ -53,16 +57,29 @@ void vck_journal_keys_wipe(struct vck_journal_keys *keys)
     vck_wipe(keys, sizeof *keys);
 }
 
+static bool chunk_is_possible(uint32_t chunk_bytes, uint32_t sector_size_bytes)
+{
+    return chunk_bytes >= CHUNK_BYTES_MIN && chunk_bytes <= sector_size_bytes &&
+           (chunk_bytes & (chunk_bytes - 1)) == 0;
+}
+
 uint64_t vck_record_chunk_count(const struct vck_record *record, uint32_t sector_size_bytes)
 {
-    return (uint64_t)record->sectors * sector_size_bytes / record->chunk_bytes;
+    if (!chunk_is_possible(record->chunk_bytes, sector_size_bytes))
+        return 0;
+    return (uint64_t)record->sectors * (sector_size_bytes / record->chunk_bytes);
 }
 
 uint32_t vck_record_sectors_max(uint32_t half_bytes, uint32_t sector_size_bytes,
                                 uint32_t chunk_bytes)
 {
-    uint32_t chunks = (half_bytes - VCK_RECORD_HEADER_BYTES) / VCK_RECORD_TAGS_BYTES;
+    uint32_t chunks;
 
+    /* A record is written in whole blocks. */
+    half_bytes -= half_bytes % VCK_JOURNAL_BLOCK_BYTES;
+    if (half_bytes == 0 || !chunk_is_possible(chunk_bytes, sector_size_bytes))
+        return 0;
+    chunks = (half_bytes - VCK_RECORD_HEADER_BYTES) / VCK_RECORD_TAGS_BYTES;
     return chunks / (sector_size_bytes / chunk_bytes);
 }
 
@@ -75,36 +92,39 @@ void vck_record_tag(const struct vck_journal_keys *keys, unsigned which, const v
 
 /* Over [buffer, buffer + size_bytes) with the HMAC field taken as zero. */
 static void mac_of(const struct vck_journal_keys *keys, const uint8_t *buffer, size_t size_bytes,
-                   size_t at_hmac, uint8_t ret_mac[HMAC_BYTES])
+                   uint8_t ret_mac[HMAC_BYTES])
 {
     static const uint8_t zero[HMAC_BYTES];
     struct vck_hmac_sha256 hmac;
-    size_t after = at_hmac + HMAC_BYTES;
+    size_t after = AT_HMAC + HMAC_BYTES;
 
     vck_hmac_sha256_init(&hmac, (struct vck_bytes){keys->mac_key, sizeof keys->mac_key});
-    vck_hmac_sha256_update(&hmac, (struct vck_bytes){buffer, at_hmac});
+    vck_hmac_sha256_update(&hmac, (struct vck_bytes){buffer, AT_HMAC});
     vck_hmac_sha256_update(&hmac, (struct vck_bytes){zero, sizeof zero});
     vck_hmac_sha256_update(&hmac, (struct vck_bytes){buffer + after, size_bytes - after});
     vck_hmac_sha256_final(&hmac, ret_mac);
 }
 
-static size_t record_bytes(uint64_t chunks)
+/* At most 2^40 chunks: cannot overflow. */
+static uint64_t record_bytes(uint64_t chunks)
 {
-    return (size_t)(VCK_RECORD_HEADER_BYTES + chunks * VCK_RECORD_TAGS_BYTES);
+    return VCK_RECORD_HEADER_BYTES + chunks * VCK_RECORD_TAGS_BYTES;
 }
 
 vck_status vck_record_seal(const struct vck_journal_keys *keys, const struct vck_record *record,
                            uint32_t sector_size_bytes, uint8_t *buffer, size_t buffer_bytes,
                            size_t *ret_size_bytes)
 {
-    size_t used = record_bytes(vck_record_chunk_count(record, sector_size_bytes));
-    size_t rounded =
+    uint64_t used = record_bytes(vck_record_chunk_count(record, sector_size_bytes));
+    uint64_t rounded =
         (used + VCK_JOURNAL_BLOCK_BYTES - 1) / VCK_JOURNAL_BLOCK_BYTES * VCK_JOURNAL_BLOCK_BYTES;
 
+    if (record->sectors == 0 || !chunk_is_possible(record->chunk_bytes, sector_size_bytes))
+        return VCK_INVALID_DATA;
     if (rounded > buffer_bytes)
         return VCK_SIZE_MISMATCH;
     memset(buffer, 0, VCK_RECORD_HEADER_BYTES);
-    memset(buffer + used, 0, rounded - used);
+    memset(buffer + used, 0, (size_t)(rounded - used));
     memcpy(buffer, signature, sizeof signature);
     vck_store_le16(buffer + AT_VERSION, RECORD_VERSION);
     vck_store_le16(buffer + AT_DIRECTION, (uint16_t)record->direction);
@@ -113,15 +133,9 @@ vck_status vck_record_seal(const struct vck_journal_keys *keys, const struct vck
     vck_store_le64(buffer + AT_FIRST, record->first_sector);
     vck_store_le32(buffer + AT_SECTORS, record->sectors);
     vck_store_le32(buffer + AT_CHUNK, record->chunk_bytes);
-    mac_of(keys, buffer, used, AT_HMAC, buffer + AT_HMAC);
-    *ret_size_bytes = rounded;
+    mac_of(keys, buffer, (size_t)used, buffer + AT_HMAC);
+    *ret_size_bytes = (size_t)rounded;
     return VCK_OK;
-}
-
-static bool chunk_is_possible(uint32_t chunk_bytes, uint32_t sector_size_bytes)
-{
-    return chunk_bytes >= CHUNK_BYTES_MIN && chunk_bytes <= sector_size_bytes &&
-           (chunk_bytes & (chunk_bytes - 1)) == 0;
 }
 
 vck_status vck_record_open(const struct vck_journal_keys *keys, const uint8_t *half,
@@ -145,7 +159,7 @@ vck_status vck_record_open(const struct vck_journal_keys *keys, const uint8_t *h
     chunks = vck_record_chunk_count(&record, sector_size_bytes);
     if (chunks > (half_bytes - VCK_RECORD_HEADER_BYTES) / VCK_RECORD_TAGS_BYTES)
         return VCK_INVALID_DATA;
-    mac_of(keys, half, record_bytes(chunks), AT_HMAC, mac);
+    mac_of(keys, half, (size_t)record_bytes(chunks), mac);
     if (!vck_equal_constant_time(mac, half + AT_HMAC, sizeof mac))
         return VCK_TAMPERED;
     record.direction =
@@ -157,111 +171,4 @@ vck_status vck_record_open(const struct vck_journal_keys *keys, const uint8_t *h
         return VCK_INVALID_DATA;
     *ret_record = record;
     return VCK_OK;
-}
-
-/* ---- the damage list ---- */
-
-#define DAMAGE_AT_VERSION  4u
-#define DAMAGE_AT_COUNT    6u
-#define DAMAGE_AT_SEQUENCE 8u
-#define DAMAGE_AT_HMAC     16u
-#define DAMAGE_AT_ENTRIES  64u
-#define DAMAGE_VERSION     1u
-
-static const uint8_t damage_signature[4] = {'V', 'C', 'K', 'B'};
-
-void vck_damage_seal(const struct vck_journal_keys *keys, const struct vck_damage_list *list,
-                     uint8_t slot[4096])
-{
-    memset(slot, 0, VCK_DAMAGE_SLOT_BYTES);
-    memcpy(slot, damage_signature, sizeof damage_signature);
-    vck_store_le16(slot + DAMAGE_AT_VERSION, DAMAGE_VERSION);
-    vck_store_le16(slot + DAMAGE_AT_COUNT, (uint16_t)list->count);
-    vck_store_le64(slot + DAMAGE_AT_SEQUENCE, list->sequence);
-    for (uint32_t i = 0; i < list->count; i++)
-        vck_store_le64(slot + DAMAGE_AT_ENTRIES + 8 * i, list->offset_bytes[i]);
-    mac_of(keys, slot, VCK_DAMAGE_SLOT_BYTES, DAMAGE_AT_HMAC, slot + DAMAGE_AT_HMAC);
-}
-
-static vck_status read_entries(const uint8_t *slot, uint64_t data_bytes,
-                               struct vck_damage_list *list)
-{
-    for (uint32_t i = 0; i < list->count; i++) {
-        list->offset_bytes[i] = vck_load_le64(slot + DAMAGE_AT_ENTRIES + 8 * i);
-        if (list->offset_bytes[i] >= data_bytes ||
-            (i > 0 && list->offset_bytes[i] <= list->offset_bytes[i - 1]))
-            return VCK_INVALID_DATA;
-    }
-    return VCK_OK;
-}
-
-vck_status vck_damage_open(const struct vck_journal_keys *keys, const uint8_t slot[4096],
-                           uint64_t data_bytes, struct vck_damage_list *ret_list)
-{
-    struct vck_damage_list list = {0};
-    uint8_t mac[HMAC_BYTES];
-    vck_status status;
-
-    if (vck_load_le32(slot) == 0)
-        return VCK_NOT_FOUND;
-    if (memcmp(slot, damage_signature, sizeof damage_signature) != 0)
-        return VCK_SIGNATURE_MISMATCH;
-    if (vck_load_le16(slot + DAMAGE_AT_VERSION) != DAMAGE_VERSION)
-        return VCK_UNSUPPORTED;
-    list.count = vck_load_le16(slot + DAMAGE_AT_COUNT);
-    if (list.count > VCK_DAMAGE_MAX)
-        return VCK_INVALID_DATA;
-    mac_of(keys, slot, VCK_DAMAGE_SLOT_BYTES, DAMAGE_AT_HMAC, mac);
-    if (!vck_equal_constant_time(mac, slot + DAMAGE_AT_HMAC, sizeof mac))
-        return VCK_TAMPERED;
-    list.sequence = vck_load_le64(slot + DAMAGE_AT_SEQUENCE);
-    status = read_entries(slot, data_bytes, &list);
-    if (status == VCK_OK)
-        *ret_list = list;
-    return status;
-}
-
-vck_status vck_damage_add(struct vck_damage_list *list, uint64_t offset_bytes)
-{
-    uint32_t at = list->count;
-
-    while (at > 0 && list->offset_bytes[at - 1] > offset_bytes)
-        at--;
-    if (at > 0 && list->offset_bytes[at - 1] == offset_bytes)
-        return VCK_OK;
-    if (list->count == VCK_DAMAGE_MAX)
-        return VCK_DISK_FULL;
-    memmove(&list->offset_bytes[at + 1], &list->offset_bytes[at],
-            (list->count - at) * sizeof list->offset_bytes[0]);
-    list->offset_bytes[at] = offset_bytes;
-    list->count++;
-    return VCK_OK;
-}
-
-uint32_t vck_damage_remove_covered(struct vck_damage_list *list, uint64_t first_byte,
-                                   uint64_t size_bytes)
-{
-    uint32_t kept = 0;
-    uint32_t before = list->count;
-
-    for (uint32_t i = 0; i < before; i++) {
-        uint64_t at = list->offset_bytes[i];
-        bool covered = at >= first_byte && at + list->chunk_bytes <= first_byte + size_bytes;
-        if (!covered)
-            list->offset_bytes[kept++] = at;
-    }
-    list->count = kept;
-    return before - kept;
-}
-
-bool vck_damage_overlaps(const struct vck_damage_list *list, uint64_t first_byte,
-                         uint64_t size_bytes, uint64_t *ret_offset_bytes)
-{
-    for (uint32_t i = 0; i < list->count; i++) {
-        if (vck_ranges_overlap(list->offset_bytes[i], list->chunk_bytes, first_byte, size_bytes)) {
-            *ret_offset_bytes = list->offset_bytes[i];
-            return true;
-        }
-    }
-    return false;
 }

@@ -1,120 +1,205 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "store_find.h"
+/*
+ * Finds the block that tells where all the others are. The usual places take three small reads.
+ * When none of them has it, the sector that should have it may be torn or unreadable while another
+ * replica is whole, at a distance that only the lost block knew: then both ends are searched.
+ */
+#include "store_internal.h"
 #include "vck/disk_io.h"
-#include "vck/layout.h"
 
-#define FIND_TAG VCK_TAG('V', 'f', 'n', 'd')
+#define PROBE_BYTES      4096u
+#define POSITION_BYTES   512u
+#define SCAN_BYTES       (17u * 1024u * 1024u) /* regions up to 16 MiB */
+#define SCAN_PIECE_BYTES (1024u * 1024u)
 
-/* How far from an end of the disk another replica is looked for when the outer one is broken. */
-#define SCAN_BYTES (17u * 1024u * 1024u)
-#define READ_BYTES (1024u * 1024u)
+/* Each costs key derivations for every replica: plausible blocks in the data must not add up. */
+#define SCAN_CONSIDERED_MAX 16u
+
+/* A dying disk takes seconds for each. */
+#define FAILED_READS_MAX 32u
 
 struct finder {
     struct vck_disk *disk;
-    uint8_t *buffer; /* READ_BYTES */
+    struct vck_store_search *search;
+    uint8_t *buffer; /* SCAN_PIECE_BYTES, or PROBE_BYTES before the scan */
     vck_status reason;
-    struct vck_block_header header;
+    uint32_t considered;
+    uint32_t failed_reads;
+    bool ended;
 };
 
-/* SIGNATURE_MISMATCH is the weakest reason: something that looks like a block is worth more. */
-static void note_reason(struct finder *f, vck_status status)
+/* ---- why there is none ---- */
+
+static unsigned rank(vck_status status)
 {
-    if (f->reason == VCK_SIGNATURE_MISMATCH)
-        f->reason = status;
+    static const vck_status order[] = {VCK_SIGNATURE_MISMATCH, VCK_IO,
+                                       VCK_CHECKSUM_MISMATCH,  VCK_INVALID_DATA,
+                                       VCK_UNSUPPORTED,        VCK_SIZE_MISMATCH};
+    unsigned i = 0;
+    while (i < VCK_ARRAY_COUNT(order) && order[i] != status)
+        i++;
+    return i;
 }
 
-static bool decode(struct finder *f, const uint8_t *block)
+static void note(struct finder *f, vck_status reason)
 {
-    vck_status status = vck_block_decode_header(block, &f->header);
-
-    if (status)
-        note_reason(f, status);
-    return status == VCK_OK;
+    if (rank(reason) > rank(f->reason))
+        f->reason = reason;
 }
 
-/* Whole sectors of the disk around [offset_bytes, + VCK_BLOCK_BYTES). */
-static bool try_at(struct finder *f, uint64_t offset_bytes) VCK_CAN_WAIT
-{
-    uint64_t first = offset_bytes / f->disk->sector_size_bytes * f->disk->sector_size_bytes;
-    vck_status status =
-        vck_disk_read(f->disk, first, f->buffer, VCK_MAX(f->disk->sector_size_bytes, 512u));
+/* ---- one position ---- */
 
-    if (status) {
-        note_reason(f, status);
-        return false;
+static bool find_replica_at(const struct vck_layout *layout, uint64_t offset_bytes,
+                            uint32_t *ret_replica)
+{
+    for (uint32_t i = 0; i < layout->replica_count; i++) {
+        if (vck_layout_block_lba(layout, i) * layout->sector_size_bytes == offset_bytes) {
+            *ret_replica = i;
+            return true;
+        }
     }
-    return decode(f, f->buffer + (offset_bytes - first));
+    return false;
 }
 
-static bool find_outer(struct finder *f) VCK_CAN_WAIT
+/* OK: it has been considered. */
+static vck_status look_at(struct finder *f, const uint8_t *block,
+                          uint64_t offset_bytes) VCK_CAN_WAIT
+{
+    struct vck_block_header header;
+    struct vck_layout layout;
+    uint32_t replica;
+    vck_status status = vck_block_decode_header(block, &header);
+    if (status != VCK_OK)
+        return status;
+    if (header.sector_size_bytes < f->disk->sector_size_bytes)
+        return VCK_UNSUPPORTED;
+    status = vck_layout_init(&layout, f->disk->size_bytes, header.sector_size_bytes,
+                             header.metadata_size_bytes, header.header_count, header.footer_count);
+    if (status != VCK_OK)
+        return status;
+    if (!find_replica_at(&layout, offset_bytes, &replica))
+        return VCK_SIZE_MISMATCH;
+    f->considered++;
+    f->ended = f->search->consider(f->search, &header, &layout, replica);
+    return VCK_OK;
+}
+
+/* ---- the usual places ---- */
+
+/* Reads the whole disk sector that position is in. */
+static vck_status probe(struct finder *f, uint64_t offset_bytes) VCK_CAN_WAIT
+{
+    uint64_t inside = offset_bytes % f->disk->sector_size_bytes;
+    if (f->ended)
+        return VCK_OK;
+    vck_status status =
+        vck_disk_read(f->disk, offset_bytes - inside, f->buffer, f->disk->sector_size_bytes);
+    if (status == VCK_OK)
+        status = look_at(f, f->buffer + inside, offset_bytes);
+    if (status == VCK_NO_MEMORY)
+        return status;
+    if (status != VCK_OK)
+        note(f, status);
+    return VCK_OK;
+}
+
+static uint64_t last_sector(uint64_t size_bytes, uint32_t sector_size_bytes)
+{
+    return size_bytes - size_bytes % sector_size_bytes - sector_size_bytes;
+}
+
+static vck_status probe_places(struct finder *f) VCK_CAN_WAIT
 {
     uint64_t size_bytes = f->disk->size_bytes;
-    uint64_t last_512 = size_bytes / 512 * 512;
-    uint64_t last_4096 = size_bytes / 4096 * 4096;
-
-    if (last_512 >= 512 && try_at(f, last_512 - 512))
-        return true;
-    if (last_4096 >= 4096 && try_at(f, last_4096 - 4096))
-        return true;
-    return size_bytes >= VCK_BLOCK_BYTES && try_at(f, 0);
-}
-
-/* Whether the volume that the header describes would have a replica exactly here. */
-static bool lies_right(struct finder *f, uint64_t offset_bytes)
-{
-    const struct vck_block_header *header = &f->header;
-    struct vck_layout layout;
-
-    if (vck_layout_init(&layout, f->disk->size_bytes, header->sector_size_bytes,
-                        header->metadata_size_bytes, header->header_count,
-                        header->footer_count) != VCK_OK)
-        return false;
-    for (uint32_t i = 0; i < layout.replica_count; i++)
-        if (vck_layout_block_lba(&layout, i) * layout.sector_size_bytes == offset_bytes)
-            return true;
-    return false;
-}
-
-/* Every 512 bytes of [first, end), both multiples of the disk's sector. */
-static bool scan(struct finder *f, uint64_t first, uint64_t end) VCK_CAN_WAIT
-{
-    for (uint64_t at = first; at < end; at += READ_BYTES) {
-        uint64_t size_bytes = VCK_MIN(end - at, READ_BYTES);
-        vck_status status = vck_disk_read(f->disk, at, f->buffer, size_bytes);
-
-        if (status) {
-            note_reason(f, status);
-            continue;
-        }
-        for (uint64_t i = 0; i + VCK_BLOCK_BYTES <= size_bytes; i += 512)
-            if (vck_load_le32(f->buffer + i) == 0x4B43564Au && decode(f, f->buffer + i) &&
-                lies_right(f, at + i))
-                return true;
-    }
-    return false;
-}
-
-static bool find_inner(struct finder *f) VCK_CAN_WAIT
-{
-    uint64_t sector = f->disk->sector_size_bytes;
-    uint64_t end = f->disk->size_bytes / sector * sector;
-    uint64_t span = VCK_MIN(end, SCAN_BYTES);
-
-    return scan(f, end - span, end) || scan(f, 0, VCK_MIN(span, end - span));
-}
-
-vck_status store_find(struct vck_disk *disk, struct vck_block_header *ret_header)
-{
-    struct finder f = {.disk = disk, .reason = VCK_SIGNATURE_MISMATCH};
-    vck_status status = VCK_OK;
-
-    f.buffer = vck_alloc_pages(READ_BYTES, FIND_TAG);
-    if (!f.buffer)
-        return VCK_NO_MEMORY;
-    if (find_outer(&f) || find_inner(&f))
-        *ret_header = f.header;
-    else
-        status = f.reason;
-    vck_free_pages(f.buffer, READ_BYTES);
+    uint64_t fine = last_sector(size_bytes, 512);
+    vck_status status = probe(f, fine);
+    if (status == VCK_OK && size_bytes >= 4096 && last_sector(size_bytes, 4096) != fine)
+        status = probe(f, last_sector(size_bytes, 4096));
+    if (status == VCK_OK)
+        status = probe(f, 0);
     return status;
+}
+
+/* ---- both ends ---- */
+
+static bool may_stop(const struct finder *f)
+{
+    return f->ended || f->considered >= SCAN_CONSIDERED_MAX;
+}
+
+/* Positions in a piece of the disk that is in the buffer, the outermost first. */
+static void scan_piece(struct finder *f, uint64_t offset_bytes, uint64_t size_bytes,
+                       bool from_end) VCK_CAN_WAIT
+{
+    uint64_t count = size_bytes / POSITION_BYTES;
+    for (uint64_t i = 0; i < count && !may_stop(f); i++) {
+        uint64_t at = (from_end ? count - 1 - i : i) * POSITION_BYTES;
+        /* What it says is no reason of its own: it may be anybody's data. */
+        (void)look_at(f, f->buffer + at, offset_bytes + at);
+    }
+}
+
+/* A read that fails is taken apart: one bad sector must not hide the others. */
+static vck_status scan_range(struct finder *f, uint64_t offset_bytes, uint64_t size_bytes,
+                             uint64_t piece_bytes, bool from_end) VCK_CAN_WAIT
+{
+    for (uint64_t done = 0; done < size_bytes && !may_stop(f);) {
+        uint64_t piece = VCK_MIN(size_bytes - done, piece_bytes);
+        uint64_t at = from_end ? offset_bytes + size_bytes - done - piece : offset_bytes + done;
+        vck_status status = vck_disk_read(f->disk, at, f->buffer, piece);
+        if (status == VCK_OK) {
+            scan_piece(f, at, piece, from_end);
+        } else {
+            note(f, status);
+            if (status != VCK_IO || ++f->failed_reads > FAILED_READS_MAX)
+                return status;
+            if (piece_bytes > PROBE_BYTES)
+                status = scan_range(f, at, piece, PROBE_BYTES, from_end);
+            if (status != VCK_OK && status != VCK_IO)
+                return status;
+        }
+        done += piece;
+    }
+    return VCK_OK;
+}
+
+static vck_status scan_ends(struct finder *f) VCK_CAN_WAIT
+{
+    uint64_t size_bytes = f->disk->size_bytes;
+    uint64_t scanned = VCK_MIN(size_bytes, (uint64_t)SCAN_BYTES);
+    scanned -= scanned % f->disk->sector_size_bytes;
+    vck_status status =
+        scan_range(f, size_bytes - size_bytes % f->disk->sector_size_bytes - scanned, scanned,
+                   SCAN_PIECE_BYTES, true);
+    if (status == VCK_OK)
+        status = scan_range(f, 0, scanned, SCAN_PIECE_BYTES, false);
+    return status;
+}
+
+/* ---- the whole ---- */
+
+static vck_status with_buffer(struct finder *f, vck_status (*step)(struct finder *f),
+                              size_t buffer_bytes) VCK_CAN_WAIT
+{
+    f->buffer = vck_alloc_pages(buffer_bytes, STORE_TAG);
+    if (f->buffer == NULL)
+        return VCK_NO_MEMORY;
+    vck_status status = step(f);
+    /* It may have been somebody's data. */
+    vck_wipe(f->buffer, buffer_bytes);
+    vck_free_pages(f->buffer, buffer_bytes);
+    return status;
+}
+
+vck_status vck_store_find(struct vck_disk *disk, struct vck_store_search *search)
+{
+    struct finder f = {.disk = disk, .search = search, .reason = VCK_SIGNATURE_MISMATCH};
+    if (disk->size_bytes < VCK_MAX(disk->sector_size_bytes, POSITION_BYTES))
+        return VCK_SIGNATURE_MISMATCH;
+    vck_status status = with_buffer(&f, probe_places, PROBE_BYTES);
+    if (status == VCK_OK && f.considered == 0)
+        status = with_buffer(&f, scan_ends, SCAN_PIECE_BYTES);
+    if (f.considered > 0 && status != VCK_NO_MEMORY)
+        return VCK_OK;
+    return status != VCK_OK ? status : f.reason;
 }

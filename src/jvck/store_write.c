@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "store_internal.h"
 #include "vck/disk_io.h"
-#include "vck/store.h"
-#include "store_find.h"
-
-#define WRITE_TAG VCK_TAG('V', 's', 'w', 'r')
 
 vck_status vck_store_encode(const struct vck_store *store, uint32_t replica,
                             const struct vck_store_state *state, uint8_t *sector,
@@ -54,9 +51,11 @@ vck_status vck_store_write_all(struct vck_store *store, const struct vck_store_s
                                bool stale_first)
 {
     uint32_t count = store->layout.replica_count;
-    uint8_t *sector = vck_alloc_pages(VCK_SECTOR_BYTES_MAX, WRITE_TAG);
+    uint8_t *sector;
     vck_status status = VCK_OK;
 
+    VCK_ASSERT_LEVEL(VCK_LEVEL_PASSIVE);
+    sector = vck_alloc_pages(VCK_SECTOR_BYTES_MAX, STORE_TAG);
     if (!sector)
         return VCK_NO_MEMORY;
     for (int half = 0; half < 2 && status == VCK_OK; half++) {
@@ -98,7 +97,7 @@ static vck_status vendor_copy(struct vck_store *store, uint64_t at_bytes, uint8_
                               size_t size_bytes, bool write) VCK_CAN_WAIT
 {
     uint32_t sector_bytes = store->disk->sector_size_bytes;
-    uint8_t *sector = vck_alloc_pages(VCK_SECTOR_BYTES_MAX, WRITE_TAG);
+    uint8_t *sector = vck_alloc_pages(VCK_SECTOR_BYTES_MAX, STORE_TAG);
     vck_status status = VCK_OK;
     size_t done = 0;
 
