@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The command on image files: prepare, info, check, and what it makes of bad input."""
+import contextlib
 import hashlib
 import json
 import os
@@ -320,7 +321,7 @@ def prepare_ntfs():
 
 @tap.test
 def prepare_recognises():
-    """prepare: XFS, btrfs, F2FS, FAT, exFAT, swap, GPT, MBR, LUKS, LVM and BitLocker are recognised"""
+    """prepare: other file systems, partition tables and containers are recognised"""
     def put(data, *pieces):
         for at, piece in pieces:
             data[at:at + len(piece)] = piece
@@ -362,6 +363,52 @@ def prepare_cut_file_system():
     with unchanged("image"):
         vck("prepare", "--grow", "--vmk-file", "key", "image", code=REFUSED,
             says="16777216 bytes long, but there are only 12582912")
+
+
+@contextlib.contextmanager
+def loop_device(path, *options):
+    if os.geteuid() != 0 or not shutil.which("losetup"):
+        raise tap.Skip("only root can have a loop device")
+    done = subprocess.run(["losetup", "--find", "--show", *options, path], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True, check=False)
+    if done.returncode != 0:
+        raise tap.Skip("no loop device here")
+    try:
+        yield done.stdout.strip()
+    finally:
+        subprocess.run(["losetup", "--detach", done.stdout.strip()], check=True)
+
+
+@tap.test
+def prepare_block_device():
+    """prepare: a block device is refused while mounted, then its ext4 is shrunk"""
+    need("mkfs.ext4", "resize2fs", "e2fsck")
+    make_image(size=32 * MIB)
+    run("mkfs.ext4", "-q", "-F", "image")
+    os.mkdir("mounted")
+    with loop_device("image") as device:
+        vck("prepare", "--grow", "--vmk-file", "key", device, code=REFUSED, says="is none")
+        if subprocess.run(["mount", device, "mounted"], check=False).returncode == 0:
+            try:
+                vck("prepare", "--shrink", "--vmk-file", "key", device, code=BUSY, says="mounted")
+            finally:
+                subprocess.run(["umount", "mounted"], check=True)
+        vck("prepare", "--vmk-file", "key", device, code=REFUSED, says="are missing")
+        vck("prepare", "--shrink", "--vmk-file", "key", device)
+        vck("check", "--vmk-file", "key", device, says="2 replicas agree")
+    run("e2fsck", "-f", "-n", "image")
+
+
+@tap.test
+def prepare_large_sectors():
+    """prepare: a device with sectors of 4096 bytes gets them, and no smaller ones"""
+    make_image(size=8 * MIB)
+    with loop_device("image", "--sector-size", "4096") as device:
+        vck("prepare", "--vmk-file", "key", "--sector-size", "512", device, code=REFUSED,
+            says="are 4096 bytes")
+        told = json.loads(vck("prepare", "--json", "--vmk-file", "key", device))
+        assert told["sector_size_bytes"] == 4096
+    assert info("image", "--vmk-file", "key")["status"] == "OK"
 
 
 # ---- files that cannot be used ----
@@ -515,7 +562,8 @@ def check_mangled(generator):
     generator(mangle.Image("image", KEY))
     expected = generator.expected
     with unchanged("image"):
-        done = subprocess.run([VCK, "info", "--json", "image"], stdout=subprocess.PIPE, check=False)
+        done = subprocess.run([VCK, "info", "--json", "image"], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, check=False)
         assert json.loads(done.stdout)["status"] == expected.info, done.stdout
         assert (done.returncode == OK) == (expected.info == "OK")
         done = subprocess.run([VCK, "info", "--json", "--vmk-file", "key", "image"],

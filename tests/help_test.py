@@ -26,7 +26,7 @@ def help_of(*command):
 
 def options_in_help(text):
     """{("--footers", "N")}"""
-    return set(re.findall(r"^ {2,4}(?:-\w, )?(--[a-z-]+)(?:[ =]([A-Z][A-Z|:-]*))?(?: |$)", text, re.MULTILINE))
+    return set(re.findall(r"^  (--[a-z-]+)(?: ([A-Z]+))?(?: |$)", text, re.MULTILINE))
 
 
 def verbs_in_help(text):
@@ -39,7 +39,7 @@ def verbs_in_help(text):
 def options_in_manual(lines):
     found = set()
     for line in lines:
-        match = re.match(r"\.It (?:Fl \w , )?Fl -([a-z-]+)(?: (?:Ns = Ns )?Ar (\S+))?$", line)
+        match = re.match(r"\.It Fl -([a-z-]+)(?: Ar (\S+))?$", line)
         if match:
             found.add(("--" + match[1], match[2] or ""))
     return found

@@ -77,8 +77,11 @@ static void draw_bar(const struct progress *progress, const struct progress_samp
 static void print_line(const struct progress *progress, const struct progress_sample *sample)
 {
     char left[DURATION_BYTES];
-    printf("%s: %.1f %%, %.1f MiB/s, %s left\n", sample->what, percent_of(sample),
-           progress->bytes_per_s / MIB, left_text(progress, sample, left));
+    printf("%s: %.1f %%", sample->what, percent_of(sample));
+    if (progress->bytes_per_s >= 1)
+        printf(", %.1f MiB/s, %s left", progress->bytes_per_s / MIB,
+               left_text(progress, sample, left));
+    printf("\n");
 }
 
 void progress_show(struct progress *progress, const struct progress_sample *sample)
