@@ -10,7 +10,7 @@ import hmac
 import os
 import struct
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -150,14 +150,14 @@ class Image:
 @dataclass
 class Expected:
     """What vck says. info and keyed: names of the status without and with the key; replicas: those
-    of each replica with the key (None: not looked at); problem: words that check must say."""
+    of each replica with the key (None: not looked at); problem: words that check must say; attaches:
+    whether attach opens it; halves: what half 0 of the journal is."""
     info: str = "OK"
     keyed: str = "OK"
     replicas: tuple = None
     problem: str = None
     attaches: bool = True
     halves: str = None
-    exit_codes: dict = field(default_factory=dict)
 
 
 def mangles(expected):
