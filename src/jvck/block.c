@@ -153,11 +153,12 @@ static vck_status seal(const struct vck_block_codec *codec, const struct vck_blo
                        uint8_t block[VCK_BLOCK_BYTES])
 {
     uint8_t inner[SEALED_BYTES] = {0};
+    uint8_t made[VCK_BLOCK_BYTES];
     struct block_keys keys;
     vck_status status;
 
     (void)codec;
-    encode_header(header, block);
+    encode_header(header, made);
     memcpy(inner, signature, sizeof signature);
     vck_store_le64(inner + IN_OFFSET, metadata->encrypted_offset_sectors);
     vck_store_le16(inner + IN_DIRECTION, (uint16_t)metadata->direction);
@@ -166,13 +167,14 @@ static vck_status seal(const struct vck_block_codec *codec, const struct vck_blo
     memcpy(inner + IN_KEY2, metadata->fvek_key2, VCK_FVEK_KEY_BYTES);
     vck_store_le64(inner + IN_GENERATION, metadata->generation);
     if (metadata->digest_present)
-        header_digest(block, inner + IN_DIGEST);
-    status = derive_keys(block, vmk, &keys);
+        header_digest(made, inner + IN_DIGEST);
+    status = derive_keys(made, vmk, &keys);
     if (status == VCK_OK)
-        status = vck_cbc_encrypt(keys.enc, keys.iv, block + AT_SEALED, inner, SEALED_BYTES);
+        status = vck_cbc_encrypt(keys.enc, keys.iv, made + AT_SEALED, inner, SEALED_BYTES);
     if (status == VCK_OK) {
-        sealed_mac(block, &keys, block + AT_HMAC);
-        vck_store_le32(block + AT_CRC, vck_crc32(0, block, AT_CRC));
+        sealed_mac(made, &keys, made + AT_HMAC);
+        vck_store_le32(made + AT_CRC, vck_crc32(0, made, AT_CRC));
+        memcpy(block, made, VCK_BLOCK_BYTES);
     }
     vck_wipe(inner, sizeof inner);
     vck_wipe(&keys, sizeof keys);
