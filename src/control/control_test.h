@@ -17,8 +17,10 @@
 #include "vck/control.h"
 #include "vck/prepare.h"
 
-#define TEST_DISKS        4
-#define TEST_DISK_BYTES   (1024u * 1024u)
+#define TEST_DISKS 4
+#ifndef TEST_DISK_BYTES
+#define TEST_DISK_BYTES (1024u * 1024u)
+#endif
 #define TEST_SECTOR_BYTES 512u
 
 struct test_host {
@@ -140,8 +142,12 @@ static inline struct test_host *test_host_create(void)
         host->disks[i]->keep = true;
         host->disks[i]->closed = &host->is_closed[i];
         host->is_closed[i] = true;
-        for (size_t at = 0; at < TEST_DISK_BYTES; at++)
-            host->disks[i]->data[at] = (uint8_t)(at * 31 + (at >> 9) + (size_t)i);
+        /* Data that is the same in no two sectors. */
+        for (size_t at = 0; at < TEST_DISK_BYTES; at += TEST_SECTOR_BYTES)
+            memset(host->disks[i]->data + at, (int)(at >> 9), TEST_SECTOR_BYTES / 2);
+        for (size_t at = 0; at < TEST_DISK_BYTES; at += TEST_SECTOR_BYTES)
+            memset(host->disks[i]->data + at + TEST_SECTOR_BYTES / 2, (int)(at >> 17) + i,
+                   TEST_SECTOR_BYTES / 2);
     }
     vck_registry_init(&host->registry);
     host->control = (struct vck_control_host){
