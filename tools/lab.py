@@ -120,12 +120,18 @@ class Lab:
                                 start_new_session=True, preexec_fn=die_with_parent)
 
     def prepare(self, image, key, *arguments):
-        """Prepares with a new key; the verb talks to no daemon."""
-        command = [self.vck_path, "prepare", "--json", "--new-vmk", key, *arguments, image]
+        return self._local("prepare", "--new-vmk", key, *arguments, image)
+
+    def info(self, image, key):
+        return self._local("info", "--vmk-file", key, image)
+
+    def _local(self, verb, *arguments):
+        """A verb that talks to no daemon; what it says as JSON."""
+        command = [self.vck_path, verb, "--json", *arguments]
         result = subprocess.run([str(c) for c in command], stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if result.returncode != 0:
-            raise LabError(f"vck prepare ended with {result.returncode}: {result.stderr.strip()}")
+            raise LabError(f"vck {verb} ended with {result.returncode}: {result.stderr.strip()}")
         return json.loads(result.stdout)
 
     def attach(self, image, key):
