@@ -18,6 +18,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#ifdef VCKD_SANITIZED
+#include "sanitizer.h"
+#endif
+
 #define RUN_DIRECTORY   "/run/vck"
 #define DEFAULT_CONTROL RUN_DIRECTORY "/control.sock"
 #define DEFAULT_NBD     RUN_DIRECTORY "/nbd.sock"
@@ -338,6 +342,9 @@ int main(int argc, char **argv)
         return EXIT_FAILED;
     /* What the NBD socket gives out is decrypted: it is for this user alone. */
     umask(077);
+#ifdef VCKD_SANITIZED
+    vckd_sanitizer_prepare();
+#endif
     execvp("nbdkit", arguments.list);
     if (errno == ENOENT)
         fail("nbdkit is not installed: it is in the package nbdkit");
