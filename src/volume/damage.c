@@ -27,6 +27,9 @@ vck_status vck_damage_init(struct vck_damage *damage, const struct vck_io_config
 
 void vck_damage_fini(struct vck_damage *damage)
 {
+    vck_spinlock_acquire(&damage->lock);
+    damage->store = NULL; /* it goes with the provider; a snapshot may come late */
+    vck_spinlock_release(&damage->lock);
     if (damage->slot)
         vck_free_pages(damage->slot, VCK_DAMAGE_SLOT_BYTES);
     damage->slot = NULL;
@@ -59,10 +62,9 @@ bool vck_damage_touches(struct vck_damage *damage, uint64_t first_byte, uint64_t
 void vck_damage_snapshot(struct vck_damage *damage, struct vck_damage_list *ret_list)
 {
     memset(ret_list, 0, sizeof *ret_list);
-    if (!damage->store)
-        return;
     vck_spinlock_acquire(&damage->lock);
-    *ret_list = damage->store->damage;
+    if (damage->store)
+        *ret_list = damage->store->damage;
     vck_spinlock_release(&damage->lock);
 }
 

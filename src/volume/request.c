@@ -37,11 +37,11 @@ static vck_status check(struct vck_request *r, uint64_t *ret_first, uint64_t *re
     struct vck_volume *volume = r->volume;
 
     if (is_write(r)) {
-        if (volume->config.read_only || volume->disk->read_only)
+        if (vck_volume_is_read_only(volume))
             return VCK_READ_ONLY;
         if (__atomic_load_n(&volume->flush_failed, __ATOMIC_ACQUIRE))
             return VCK_IO;
-        if (r->op == VCK_REQUEST_DISCARD && !volume->disk->can_discard)
+        if (r->op == VCK_REQUEST_DISCARD && !volume->disk_can_discard)
             return VCK_UNSUPPORTED;
     }
     return vck_plan_range(sector_size(r), volume->config.data_sectors, r->offset_bytes,

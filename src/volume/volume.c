@@ -82,6 +82,8 @@ static void init_parts(struct vck_volume *volume, const struct attach_arguments 
     const struct vck_volume_options *options = arguments->options;
 
     volume->disk = arguments->disk;
+    volume->disk_is_read_only = volume->disk->read_only;
+    volume->disk_can_discard = volume->disk->can_discard;
     volume->provider = options->provider ? options->provider : &vck_default_provider;
     volume->is_os_volume = options->is_os_volume;
     volume->manual_sweep = options->manual_sweep;
@@ -227,14 +229,17 @@ static void drain_everything(struct vck_volume *volume) VCK_CAN_WAIT
     vck_block_on(&drain.future);
 }
 
+/* The geometry stays: requests that come late look at it before the guard turns them away. */
 static void close_parts(struct vck_volume *volume) VCK_CAN_WAIT
 {
+    struct vck_io_config config = volume->config;
+
     if (!volume->disk->read_only && !__atomic_load_n(&volume->flush_failed, __ATOMIC_ACQUIRE))
         if (vck_disk_flush(volume->disk) != VCK_OK)
             volume_note_flush_failure(volume);
     vck_damage_fini(&volume->damage);
     if (volume->has_config)
-        volume->provider->on_detach(volume->provider, &volume->config);
+        volume->provider->on_detach(volume->provider, &config);
     volume->has_config = false;
     vck_pool_fini(&volume->pool);
     vck_disk_close(volume->disk);
@@ -307,12 +312,12 @@ uint64_t vck_volume_data_sectors(const struct vck_volume *volume)
 
 bool vck_volume_is_read_only(const struct vck_volume *volume)
 {
-    return volume->config.read_only || volume->disk->read_only;
+    return volume->config.read_only || volume->disk_is_read_only;
 }
 
 bool vck_volume_can_discard(const struct vck_volume *volume)
 {
-    return volume->disk->can_discard && volume->config.kind != VCK_IO_CUSTOM;
+    return volume->disk_can_discard && volume->config.kind != VCK_IO_CUSTOM;
 }
 
 bool vck_volume_is_provisional(const struct vck_volume *volume)

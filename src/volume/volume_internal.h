@@ -17,7 +17,9 @@
 
 struct vck_volume {
     char path[VCK_VOLUME_PATH_BYTES];
-    struct vck_disk *disk;
+    struct vck_disk *disk;  /* NULL once it is detached */
+    bool disk_is_read_only; /* of the disk, kept beyond it */
+    bool disk_can_discard;
     struct vck_provider *provider;
     struct vck_io_config config;
     bool is_os_volume;

@@ -374,6 +374,38 @@ static void a_stuck_batch_can_be_tried_again(void **state) VCK_CAN_WAIT
     end(&f);
 }
 
+/* Whoever still holds a reference gets answers, and no I/O. */
+static void a_detached_volume_only_answers(void **state) VCK_CAN_WAIT
+{
+    static const enum vck_request_op ops[] = {VCK_REQUEST_READ, VCK_REQUEST_WRITE,
+                                              VCK_REQUEST_FLUSH, VCK_REQUEST_DISCARD,
+                                              VCK_REQUEST_ZERO};
+    struct vck_damage_list *list = malloc(sizeof(*list));
+    struct fixture f;
+    uint8_t buffer[512] = {0};
+
+    (void)state;
+    begin(&f, 512, 1 << 20, 0, 2, true);
+    vck_volume_reference(f.volume);
+    assert_int_equal(vck_volume_detach(f.volume), VCK_OK);
+    for (size_t i = 0; i < VCK_ARRAY_COUNT(ops); i++)
+        assert_int_equal(vck_volume_io(f.volume, ops[i], 0, 0, buffer,
+                                       ops[i] == VCK_REQUEST_FLUSH ? 0 : sizeof(buffer)),
+                         VCK_DELETED);
+    assert_int_equal(vck_volume_start(f.volume, VCK_ENCRYPTING), VCK_DELETED);
+    assert_int_equal(vck_volume_detach(f.volume), VCK_DELETED);
+    assert_int_equal(query(&f).total_sectors, (1 << 20) / 512);
+    assert_false(vck_volume_is_read_only(f.volume));
+    assert_true(vck_volume_can_discard(f.volume));
+    vck_volume_damage(f.volume, list);
+    assert_int_equal(list->count, 0);
+    vck_volume_release(f.volume);
+    memory_disk_free(f.memory);
+    free(f.expected);
+    free(list);
+    assert_int_equal(vck_alloc_live_count(), f.live);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +418,7 @@ int main(void)
         cmocka_unit_test(a_failed_flush_fails_writes),
         cmocka_unit_test(a_sweep_survives_any_failing_operation),
         cmocka_unit_test(a_stuck_batch_can_be_tried_again),
+        cmocka_unit_test(a_detached_volume_only_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
