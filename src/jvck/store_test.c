@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jvck_test.h"
 #include "store_internal.h"
-#include "tests/support/memory_disk.h"
+#include "memory_disk.h"
 #include "vck/crc32.h"
 #include "vck/disk_io.h"
 #include "vck/prepare.h"
