@@ -5,7 +5,7 @@
  * right key, bytes anywhere. What opens must be writable and then be whole.
  */
 #include <string.h>
-#include "memory_disk.h"
+#include "tests/support/memory_disk.h"
 #include "port/port.h"
 #include "vck/crc32.h"
 #include "vck/disk_io.h"
