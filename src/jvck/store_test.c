@@ -455,6 +455,20 @@ static void a_decoy_in_the_data_does_not_hide_the_volume(void **state) VCK_NO_AN
     vck_disk_close(&m->disk);
 }
 
+/* A whole block where its own geometry puts none, as a disk that was cut or copied shows it. */
+static void a_misplaced_block_is_no_volume(void **state)
+{
+    struct vck_layout layout;
+    struct memory_disk *m = make_default(&layout);
+    (void)state;
+    memcpy(m->data, block_at(m, &layout, 1), VCK_BLOCK_BYTES);
+    assert_int_equal(try_open(m), VCK_OK);
+    tear(m, &layout, 0, TEAR_ZERO);
+    tear(m, &layout, 1, TEAR_ZERO);
+    assert_int_equal(try_open(m), VCK_SIZE_MISMATCH);
+    vck_disk_close(&m->disk);
+}
+
 static void disks_of_larger_sectors_refuse_smaller_ones(void **state)
 {
     struct vck_layout layout;
@@ -766,6 +780,7 @@ int main(void)
         cmocka_unit_test(replicas_that_do_not_fit_are_out),
         cmocka_unit_test(a_stranger_at_the_end_does_not_rule),
         cmocka_unit_test(a_decoy_in_the_data_does_not_hide_the_volume),
+        cmocka_unit_test(a_misplaced_block_is_no_volume),
         cmocka_unit_test(disks_of_larger_sectors_refuse_smaller_ones),
         cmocka_unit_test(selectors_decide),
         cmocka_unit_test(no_interval_holds_writes_to_all),
