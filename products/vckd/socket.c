@@ -78,7 +78,7 @@ static int listen_at(struct vckd_socket *s, struct vck_explanation *ret_why)
     if (bind(s->listen_fd, (struct sockaddr *)&address, sizeof(address)))
         return explain(ret_why, s->path, "cannot be bound", errno);
     /* Who may do what is decided by the peer's credentials. */
-    if (chmod(s->path, 0666) || listen(s->listen_fd, 16))
+    if (chmod(s->path, 0666) || listen(s->listen_fd, 128))
         return explain(ret_why, s->path, "cannot be listened at", errno);
     return 0;
 }
