@@ -20,11 +20,12 @@ struct vck_pool {
     uint32_t buffer_bytes;
     uint32_t count;
     uint32_t free_mask; /* bit i: buffer i is free */
+    uint32_t used_mask; /* ... has held data at some time */
     struct vck_wait_queue waiting;
 };
 
 /* count (1 to VCK_POOL_BUFFERS_MAX) page-aligned buffers of buffer_bytes (whole pages). fini wipes
- * them; it accepts a zeroed pool. NO_MEMORY. PASSIVE. */
+ * those that were used; it accepts a zeroed pool. NO_MEMORY. PASSIVE. */
 VCK_CHECKED vck_status vck_pool_init(struct vck_pool *pool, uint32_t count, uint32_t buffer_bytes);
 void vck_pool_fini(struct vck_pool *pool);
 

@@ -23,7 +23,9 @@ void vck_pool_fini(struct vck_pool *pool)
     if (!pool->memory)
         return;
     VCK_ASSERT(pool->free_mask == (1u << pool->count) - 1);
-    vck_wipe(pool->memory, size_bytes);
+    for (uint32_t i = 0; i < pool->count; i++)
+        if (pool->used_mask & 1u << i)
+            vck_wipe(pool->memory + (size_t)i * pool->buffer_bytes, pool->buffer_bytes);
     vck_free_pages(pool->memory, size_bytes);
     pool->memory = NULL;
 }
@@ -35,8 +37,10 @@ static uint8_t *try_get(struct vck_pool *pool)
     while (mask != 0) {
         uint32_t bit = mask & (~mask + 1);
         if (__atomic_compare_exchange_n(&pool->free_mask, &mask, mask & ~bit, false,
-                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+            __atomic_fetch_or(&pool->used_mask, bit, __ATOMIC_RELAXED);
             return pool->memory + (size_t)__builtin_ctz(bit) * pool->buffer_bytes;
+        }
     }
     return NULL;
 }
