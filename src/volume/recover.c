@@ -284,11 +284,19 @@ static vck_status close_journal(struct recovery *r) VCK_CAN_WAIT
     return status;
 }
 
+/* Volume id and geometry are the same on every replica that opened; the salt never is. */
+static bool same_header(const struct vck_block_header *a, const struct vck_block_header *b)
+{
+    return a->vendor_id == b->vendor_id && a->vendor_version == b->vendor_version &&
+           memcmp(a->reserved, b->reserved, sizeof a->reserved) == 0;
+}
+
 static bool equals_winner(const struct recovery *r, const struct vck_replica *replica)
 {
     const struct vck_store_state *state = &r->meta->state;
 
-    return replica->status == VCK_OK && replica->generation == state->generation &&
+    return replica->status == VCK_OK && same_header(&replica->header, &r->meta->header) &&
+           replica->generation == state->generation &&
            replica->encrypted_offset_sectors == state->encrypted_offset_sectors &&
            replica->direction == state->direction && replica->intent == state->intent;
 }
