@@ -27,7 +27,7 @@ enum vck_disk_op {
 
 /* io->flags */
 #define VCK_DISK_FUA   1u /* WRITE: durable before it completes */
-#define VCK_DISK_ASYNC 2u /* the submitter gains from going on meanwhile: do not complete inline */
+#define VCK_DISK_ASYNC 2u /* the submitter gains from going on meanwhile: not inline */
 
 struct vck_disk_io {
     enum vck_disk_op op;
@@ -38,8 +38,8 @@ struct vck_disk_io {
     void *buffer;          /* aligned to disk->alignment_bytes; read only for WRITE */
     vck_status status;     /* valid in done */
     void (*done)(struct vck_disk_io *io);
-    void *context;         /* the submitter's */
-    void *port[4];         /* the disk's while it holds the io */
+    void *context; /* the submitter's */
+    void *port[4]; /* the disk's while it holds the io */
 };
 
 struct vck_disk;
@@ -56,13 +56,13 @@ struct vck_disk_ops {
 /* Embedded as the first member of each port's disk. Fields are set at open and then constant. */
 struct vck_disk {
     const struct vck_disk_ops *ops;
-    uint64_t size_bytes;         /* at open */
-    uint32_t sector_size_bytes;  /* addressable unit: 512 or 4096 */
-    uint32_t atomic_bytes;       /* a write of this size, aligned, is never torn */
-    uint32_t alignment_bytes;    /* of buffers; 1 when any will do */
+    uint64_t size_bytes;        /* at open */
+    uint32_t sector_size_bytes; /* addressable unit: 512 or 4096 */
+    uint32_t atomic_bytes;      /* a write of this size, aligned, is never torn */
+    uint32_t alignment_bytes;   /* of buffers; 1 when any will do */
     bool read_only;
     bool can_discard;
-    char name[256];              /* for messages: the path or URI */
+    char name[256]; /* for messages: the path or URI */
 };
 
 VCK_END_DECLS

@@ -71,7 +71,7 @@ static inline struct vck_link *vck_list_pop_front(struct vck_link *head)
 
 /* Iterates in order; the body may remove `link` itself (next is read first). */
 #define VCK_LIST_FOR_EACH(link, next_link, head)                                                   \
-    for (struct vck_link *(link) = (head)->next, *(next_link) = (link)->next; (link) != (head);        \
+    for (struct vck_link *link = (head)->next, *next_link = (link)->next; (link) != (head);        \
          (link) = (next_link), (next_link) = (link)->next)
 
 VCK_END_DECLS
