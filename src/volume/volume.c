@@ -190,7 +190,9 @@ static vck_status exchange_config(struct vck_volume *volume,
         volume->provider->on_detach(volume->provider, &config);
         return status;
     }
+    vck_spinlock_acquire(&volume->status_lock);
     volume->config = config;
+    vck_spinlock_release(&volume->status_lock);
     volume->has_config = true;
     __atomic_store_n(&volume->provisional, 0, __ATOMIC_RELEASE);
     return VCK_OK;

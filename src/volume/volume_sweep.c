@@ -113,15 +113,17 @@ void vck_volume_query(struct vck_volume *volume, struct vck_volume_status *ret_s
 
     vck_guard_view_get(&volume->guard, &view);
     status.is_attached = !vck_volume_is_provisional(volume);
-    status.total_sectors = volume->config.data_sectors;
-    status.sector_size_bytes = volume->config.sector_size_bytes;
     status.hot_first_sector = view.lock_first;
     status.hot_sectors = view.lock_end - view.lock_first;
-    status.damaged_chunks = __atomic_load_n(&volume->damage.count, __ATOMIC_ACQUIRE);
+    /* Without a key there is no list, and it may just be coming. */
+    if (status.is_attached)
+        status.damaged_chunks = __atomic_load_n(&volume->damage.count, __ATOMIC_ACQUIRE);
     status.rate_mib_s = __atomic_load_n(&volume->rate_mib_s, __ATOMIC_RELAXED);
     status.failed = __atomic_load_n(&volume->flush_failed, __ATOMIC_ACQUIRE) != 0;
-    status.is_read_only = volume->config.read_only;
     vck_spinlock_acquire(&volume->status_lock);
+    status.total_sectors = volume->config.data_sectors;
+    status.sector_size_bytes = volume->config.sector_size_bytes;
+    status.is_read_only = volume->config.read_only;
     status.state = volume->state;
     status.direction = volume->direction;
     status.bytes_per_s = volume->bytes_per_s;
