@@ -159,9 +159,10 @@ static int vckd_after_fork(void)
     report_protection();
     vckd_host_init(&daemon_state.host, daemon_state.direct);
     daemon_state.is_host_up = true;
-    error = vckd_watchdog_start(end);
+    error = vckd_socket_start(&daemon_state.socket, &daemon_state.host);
+    /* Last: its threads read what the lines above wrote. */
     if (error == 0)
-        error = vckd_socket_start(&daemon_state.socket, &daemon_state.host);
+        error = vckd_watchdog_start(end);
     if (error == 0)
         return 0;
     errno = error;
