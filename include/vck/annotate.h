@@ -18,8 +18,8 @@
 #define VCK_TSA(x)
 #endif
 
-/* A lock type, and how functions treat locks of that type. In C, GUARDED_BY reaches variables but not
- * the members of a struct. */
+/* A lock type, and how functions treat locks of that type. In C, GUARDED_BY reaches variables but
+ * not the members of a struct. */
 #define VCK_CAPABILITY(name) VCK_TSA(capability(name))
 #define VCK_ACQUIRES(...)    VCK_TSA(acquire_capability(__VA_ARGS__))
 #define VCK_RELEASES(...)    VCK_TSA(release_capability(__VA_ARGS__))
