@@ -250,7 +250,11 @@ static vck_status record(struct vck_volume *volume, enum vck_direction direction
     next.intent = intent;
     next.generation++;
     status = vck_store_write_all(store, &next, true);
-    if (status)
+    if (status == VCK_OK || status == VCK_NO_MEMORY)
+        return status;
+    /* Some replica may have it: what is written next has to be newer. */
+    store->state.generation = next.generation;
+    if (status != VCK_CRYPTO_FAILED)
         volume_note_flush_failure(volume);
     return status;
 }

@@ -346,6 +346,48 @@ static void a_sweep_survives_any_failing_operation(void **state) VCK_CAN_WAIT
     }
 }
 
+/* Every allocation of an attach and a whole sweep fails once: a clear status, nothing left behind.
+ */
+static void any_failing_allocation_is_reported(void **state) VCK_CAN_WAIT
+{
+    struct fixture f = {0};
+    struct vck_volume_options options = {
+        .path = "memory",
+        .vmk = vmk,
+        .manual_sweep = true,
+        .batch_bytes = 65536,
+    };
+    vck_status status = VCK_NO_MEMORY;
+
+    (void)state;
+    begin(&f, 512, 256 << 10, 0, 2, true);
+    for (uint64_t n = 1; status == VCK_NO_MEMORY; n++) {
+        struct vck_future *future;
+        size_t live;
+
+        assert_int_equal(vck_volume_detach(f.volume), VCK_OK);
+        live = vck_alloc_live_count();
+        vck_alloc_fail_nth(n);
+        status = vck_volume_attach(&f.memory->disk, &options, &f.volume);
+        if (status == VCK_OK) {
+            status = vck_volume_start(f.volume, n % 2 ? VCK_ENCRYPTING : VCK_DECRYPTING);
+            if (status == VCK_OK && (future = vck_volume_sweep_future(f.volume)) != NULL)
+                vck_block_on(future);
+            if (query(&f).error[0])
+                status = VCK_NO_MEMORY;
+            vck_alloc_fail_nth(0);
+        } else {
+            vck_alloc_fail_nth(0);
+            assert_int_equal(status, VCK_NO_MEMORY);
+            assert_int_equal(vck_alloc_live_count(), live);
+            attach(&f, true);
+        }
+        check_all(&f);
+    }
+    assert_int_equal(status, VCK_OK);
+    end(&f);
+}
+
 static void a_stuck_batch_can_be_tried_again(void **state) VCK_CAN_WAIT
 {
     struct fixture f = {0};
@@ -417,6 +459,7 @@ int main(void)
         cmocka_unit_test(zeroes_are_stored_encrypted),
         cmocka_unit_test(a_failed_flush_fails_writes),
         cmocka_unit_test(a_sweep_survives_any_failing_operation),
+        cmocka_unit_test(any_failing_allocation_is_reported),
         cmocka_unit_test(a_stuck_batch_can_be_tried_again),
         cmocka_unit_test(a_detached_volume_only_answers),
     };
