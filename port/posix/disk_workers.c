@@ -56,12 +56,13 @@ static void work(void *context)
     pthread_mutex_unlock(&workers->lock);
 }
 
-/* Called with the lock held. With at least one thread a failure to add another only costs time. */
+/* Who waits for a request lets its own thread perform it; these do the work nobody waits for.
+ * Called with the lock held. With at least one thread a failure to add another only costs time. */
 static void add_thread_when_short(struct disk_workers *workers)
 {
     if (workers->waiting_count < workers->idle_count + 1 || workers->count == workers->max_count)
         return;
-    if (vck_thread_create(work, workers, VCK_THREAD_NORMAL, "vck-disk",
+    if (vck_thread_create(work, workers, VCK_THREAD_BACKGROUND, "vck-disk",
                           &workers->threads[workers->count]) == VCK_OK)
         workers->count++;
 }
