@@ -100,13 +100,13 @@ struct vck_sweep {
     uint64_t budget_bytes;
     struct vck_waiter budget_waiter;
     struct vck_guard_drain drain;
-    struct vck_disk_future io;       /* metadata, records, flushes */
-    struct vck_disk_future write_io; /* the batch, in parallel with the next one's read */
-    struct vck_disk_future flush_io; /* ... and its flush */
-    struct vck_disk_future read_io;
-    bool writing_batch; /* write_io, then flush_io */
+    struct vck_disk_future io;         /* metadata, records, flushes */
+    struct vck_disk_future write_io;   /* the batch, in parallel with the next one's read */
+    struct vck_disk_future flush_io;   /* ... and its flush */
+    struct vck_disk_future read_io[2]; /* pieces of a batch, in turn */
+    bool writing_batch;                /* write_io, then flush_io */
     bool flushing_batch;
-    bool reading; /* read_io */
+    uint64_t read_at_bytes; /* how much of a batch has been asked for, and prepared */
     uint64_t transform_at_bytes;
     struct vck_sleep sleep;
     uint32_t replica;

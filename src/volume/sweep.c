@@ -353,30 +353,30 @@ static void commit_batch(struct vck_sweep *s)
         s->target.moved(s->target.context, (uint64_t)s->cur.sectors * s->target.sector_size_bytes);
 }
 
-/* Reads a batch and prepares it piece by piece, each while it is in the inner caches, and sees to
- * it between pieces that the batch being written is flushed as soon as it can be. */
-static enum vck_poll read_and_transform(struct vck_sweep *s, struct vck_sweep_batch *batch,
+/* Reads a batch and prepares it piece by piece, and sees to it between pieces that the batch being
+ * written is flushed as soon as it can be. After a failure no piece is asked for any more, but
+ * those on their way are waited for: they own the buffer. */
+static enum vck_poll read_and_transform(struct vck_sweep *s, const struct vck_sweep_batch *batch,
                                         const struct vck_waker *waker)
 {
-    /* Local state is in the struct: transform_at_bytes says where the reading is. */
-    while (s->transform_at_bytes < sweep_batch_bytes(s, batch)) {
-        if (!s->reading) {
-            sweep_begin_piece_read(s, batch);
-            s->reading = true;
-        }
+    /* Local state is in the struct, so that a poll goes on where the last one stopped. */
+    for (;;) {
+        struct vck_disk_future *piece;
+
+        if (s->status == VCK_OK)
+            sweep_read_ahead(s, batch);
         if (s->writing_batch)
             (void)sweep_write_is_busy(s, waker);
-        if (vck_future_poll(&s->read_io.future, waker) == VCK_PENDING)
+        piece = sweep_read_piece(s);
+        if (!piece)
+            return VCK_READY;
+        if (vck_future_poll(&piece->future, waker) == VCK_PENDING)
             return VCK_PENDING;
-        s->reading = false;
-        fail(s, s->read_io.io.status, "reading a batch");
+        fail(s, piece->io.status, "reading a batch");
         if (s->status == VCK_OK)
-            fail(s, sweep_piece_transform(s, batch), "transforming a batch");
-        if (s->status)
-            break;
-        s->transform_at_bytes += s->read_io.io.size_bytes;
+            fail(s, sweep_piece_transform(s, batch, piece->io.size_bytes), "transforming a batch");
+        s->transform_at_bytes += piece->io.size_bytes;
     }
-    return VCK_READY;
 }
 
 /*
@@ -401,7 +401,7 @@ static enum vck_poll open_batch(struct vck_sweep *s, const struct vck_waker *wak
         VCK_CO_RETURN(co);
     }
     s->writing_batch = false;
-    s->transform_at_bytes = 0;
+    sweep_read_begin(s);
     VCK_CO_CALL(co, read_and_transform(s, &s->cur, waker));
     if (s->status == VCK_OK)
         fail(s, sweep_record_seal(s, &s->cur, state(s)->generation), "sealing a record");
@@ -444,7 +444,7 @@ static enum vck_poll write_and_read_ahead(struct vck_sweep *s, const struct vck_
     }
     sweep_begin_write(s);
     if (s->next.sectors) {
-        s->transform_at_bytes = 0;
+        sweep_read_begin(s);
         VCK_CO_CALL(co, read_and_transform(s, &s->next, waker));
         if (s->status)
             drop_next(s);

@@ -47,12 +47,13 @@ uint64_t sweep_batch_bytes(const struct vck_sweep *sweep, const struct vck_sweep
     return (uint64_t)batch->sectors * sweep->target.sector_size_bytes;
 }
 
-vck_status sweep_piece_transform(struct vck_sweep *sweep, struct vck_sweep_batch *batch)
+vck_status sweep_piece_transform(struct vck_sweep *sweep, const struct vck_sweep_batch *batch,
+                                 uint64_t size_bytes)
 {
     struct vck_cipher_supplier *supplier = sweep->target.cipher;
     struct vck_cipher cipher;
     uint64_t at = sweep->transform_at_bytes;
-    uint64_t end = at + sweep->read_io.io.size_bytes;
+    uint64_t end = at + size_bytes;
     vck_status status = supplier->acquire(supplier, &cipher);
 
     if (status)

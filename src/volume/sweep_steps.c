@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sweep_steps.h"
 
-/* Read and transformed one after the other while the last batch is still being written. */
+/* One is read while the one before it is transformed. */
 #define PIECE_BYTES (1024u * 1024u)
 
 static uint64_t disk_offset_bytes(const struct vck_sweep *sweep,
@@ -10,13 +10,45 @@ static uint64_t disk_offset_bytes(const struct vck_sweep *sweep,
     return (sweep->target.data_start_lba + batch->first_sector) * sweep->target.sector_size_bytes;
 }
 
-void sweep_begin_piece_read(struct vck_sweep *sweep, struct vck_sweep_batch *batch)
+/* The piece that begins there. */
+static struct vck_disk_future *piece_io(struct vck_sweep *sweep, uint64_t at_bytes)
 {
-    uint64_t at = sweep->transform_at_bytes;
+    return &sweep->read_io[at_bytes / PIECE_BYTES % VCK_ARRAY_COUNT(sweep->read_io)];
+}
 
-    vck_disk_future_init(&sweep->read_io, sweep->target.disk, VCK_DISK_READ, 0,
-                         disk_offset_bytes(sweep, batch) + at, batch->data + at,
-                         VCK_MIN(sweep_batch_bytes(sweep, batch) - at, PIECE_BYTES));
+static void begin_piece_read(struct vck_sweep *sweep, const struct vck_sweep_batch *batch)
+{
+    uint64_t at = sweep->read_at_bytes;
+    uint64_t size_bytes = VCK_MIN(sweep_batch_bytes(sweep, batch) - at, PIECE_BYTES);
+    struct vck_disk_future *io = piece_io(sweep, at);
+
+    vck_disk_future_init(io, sweep->target.disk, VCK_DISK_READ, VCK_DISK_ASYNC,
+                         disk_offset_bytes(sweep, batch) + at, batch->data + at, size_bytes);
+    vck_disk_future_start(io);
+    sweep->read_at_bytes += size_bytes;
+}
+
+void sweep_read_begin(struct vck_sweep *sweep)
+{
+    sweep->read_at_bytes = 0;
+    sweep->transform_at_bytes = 0;
+}
+
+void sweep_read_ahead(struct vck_sweep *sweep, const struct vck_sweep_batch *batch)
+{
+    uint64_t ahead_bytes = VCK_ARRAY_COUNT(sweep->read_io) * (uint64_t)PIECE_BYTES;
+    uint64_t end_bytes =
+        VCK_MIN(sweep_batch_bytes(sweep, batch), sweep->transform_at_bytes + ahead_bytes);
+
+    while (sweep->read_at_bytes < end_bytes)
+        begin_piece_read(sweep, batch);
+}
+
+struct vck_disk_future *sweep_read_piece(struct vck_sweep *sweep)
+{
+    if (sweep->transform_at_bytes == sweep->read_at_bytes)
+        return NULL;
+    return piece_io(sweep, sweep->transform_at_bytes);
 }
 
 static void init_batch_write(struct vck_sweep *sweep)

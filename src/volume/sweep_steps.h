@@ -17,9 +17,10 @@ struct vck_sweep_batch sweep_batch_after(const struct vck_sweep *sweep, uint64_t
 /* The boundary once the batch is done. */
 uint64_t sweep_boundary_after(const struct vck_sweep *sweep, const struct vck_sweep_batch *batch);
 uint64_t sweep_batch_bytes(const struct vck_sweep *sweep, const struct vck_sweep_batch *batch);
-/* The piece that read_io has read: old tags, transformation in place, new tags. The record's tag
+/* The piece at transform_at_bytes: old tags, transformation in place, new tags. The record's tag
  * table then belongs to this batch. */
-vck_status sweep_piece_transform(struct vck_sweep *sweep, struct vck_sweep_batch *batch);
+vck_status sweep_piece_transform(struct vck_sweep *sweep, const struct vck_sweep_batch *batch,
+                                 uint64_t size_bytes);
 /* Header and HMAC of the record for the batch whose tags are in the table. */
 vck_status sweep_record_seal(struct vck_sweep *sweep, const struct vck_sweep_batch *batch,
                              uint64_t base_generation);
@@ -35,8 +36,12 @@ void sweep_view_settle(struct vck_sweep *sweep, uint64_t boundary_sectors,
 
 /* ---- I/O ---- */
 
-/* Prepares read_io for the piece at transform_at_bytes. */
-void sweep_begin_piece_read(struct vck_sweep *sweep, struct vck_sweep_batch *batch);
+/* A batch is read in pieces, so that one can be transformed while the next is on its way:
+ * read_begin, then read_ahead before each look at the oldest piece asked for; NULL: none is left.
+ */
+void sweep_read_begin(struct vck_sweep *sweep);
+void sweep_read_ahead(struct vck_sweep *sweep, const struct vck_sweep_batch *batch);
+struct vck_disk_future *sweep_read_piece(struct vck_sweep *sweep);
 /* Starts the write of the current batch; its flush follows by itself whenever is_busy is asked. */
 void sweep_begin_write(struct vck_sweep *sweep);
 /* False once the batch is durable or has failed: see write_io, then flush_io. */
