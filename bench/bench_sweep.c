@@ -305,48 +305,84 @@ static void count_events(unsigned *ret_reads, unsigned *ret_writes, unsigned *re
     *ret_flushes = counts[VCK_DISK_FLUSH];
 }
 
-int main(int argc, char **argv)
-{
+struct plan {
+    const char *path;
+    uint64_t size_bytes;
+    unsigned rounds;
+    unsigned flags;
+    uint32_t batch_bytes;
+    bool json;
     double sweeps[ROUNDS_MAX], replays[ROUNDS_MAX], ratios[ROUNDS_MAX];
-    unsigned rounds = 3, flags = 0, reads, writes, flushes;
-    uint32_t batch_bytes = 0;
-    bool json = false;
+};
 
+static int read_arguments(int argc, char **argv, struct plan *plan)
+{
     if (argc < 3)
         return fprintf(stderr, "usage: bench-sweep FILE SIZE_MIB [--rounds N] [--batch-mib N] "
                                "[--direct] [--json]\n"),
                2;
+    plan->path = argv[1];
+    plan->size_bytes = strtoull(argv[2], NULL, 10) * MIB;
+    plan->rounds = 3;
     for (int i = 3; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0)
-            json = true;
+            plan->json = true;
         else if (strcmp(argv[i], "--direct") == 0)
-            flags |= VCK_POSIX_DISK_DIRECT;
+            plan->flags |= VCK_POSIX_DISK_DIRECT;
         else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc)
-            rounds = (unsigned)atoi(argv[++i]);
+            plan->rounds = (unsigned)atoi(argv[++i]);
         else if (strcmp(argv[i], "--batch-mib") == 0 && i + 1 < argc)
-            batch_bytes = (uint32_t)atoi(argv[++i]) * MIB;
+            plan->batch_bytes = (uint32_t)atoi(argv[++i]) * MIB;
         else
             return 2;
     }
-    rounds = VCK_MIN(VCK_MAX(rounds, 1u), ROUNDS_MAX);
-    double bytes = strtod(argv[2], NULL) * MIB;
+    plan->rounds = VCK_MIN(VCK_MAX(plan->rounds, 1u), ROUNDS_MAX);
+    return 0;
+}
+
+/* On a thread of the class a sweep has in the daemon. */
+static void measure(void *context)
+{
+    struct plan *plan = context;
+
+    for (unsigned i = 0; i < plan->rounds; i++) {
+        plan->sweeps[i] = run_sweep(plan->path, plan->flags, plan->batch_bytes);
+        plan->replays[i] = run_replay(plan->path, plan->flags);
+        plan->ratios[i] = plan->replays[i] / plan->sweeps[i];
+    }
+}
+
+static void report(struct plan *plan)
+{
+    double bytes = (double)plan->size_bytes;
+    unsigned reads, writes, flushes;
+
+    count_events(&reads, &writes, &flushes);
+    printf(plan->json
+               ? "{\"bench\": \"sweep\", \"bytes\": %.0f, \"direct\": %s, \"sweep_gb_s\": %.3f, "
+                 "\"io_gb_s\": %.3f, \"ratio\": %.3f, \"reads\": %u, \"writes\": %u, "
+                 "\"flushes\": %u}\n"
+               : "%.0f bytes, direct %s: sweep %.3f GB/s, same I/O alone %.3f GB/s, ratio %.3f "
+                 "(%u reads, %u writes, %u flushes)\n",
+           bytes, plan->flags ? "true" : "false", bytes / median(plan->sweeps, plan->rounds) / 1e9,
+           bytes / median(plan->replays, plan->rounds) / 1e9, median(plan->ratios, plan->rounds),
+           reads, writes, flushes);
+}
+
+int main(int argc, char **argv)
+{
+    static struct plan plan;
+    struct vck_thread *thread = NULL;
+
+    if (read_arguments(argc, argv, &plan))
+        return 2;
     recorder.events = calloc(TRACE_MAX, sizeof *recorder.events);
     if (!recorder.events)
         die("the record", VCK_NO_MEMORY);
-    fill(argv[1], (uint64_t)bytes);
-    for (unsigned i = 0; i < rounds; i++) {
-        sweeps[i] = run_sweep(argv[1], flags, batch_bytes);
-        replays[i] = run_replay(argv[1], flags);
-        ratios[i] = replays[i] / sweeps[i];
-    }
-    unlink(argv[1]);
-    count_events(&reads, &writes, &flushes);
-    printf(json ? "{\"bench\": \"sweep\", \"bytes\": %.0f, \"direct\": %s, \"sweep_gb_s\": %.3f, "
-                  "\"io_gb_s\": %.3f, \"ratio\": %.3f, \"reads\": %u, \"writes\": %u, "
-                  "\"flushes\": %u}\n"
-                : "%.0f bytes, direct %s: sweep %.3f GB/s, same I/O alone %.3f GB/s, ratio %.3f "
-                  "(%u reads, %u writes, %u flushes)\n",
-           bytes, flags ? "true" : "false", bytes / median(sweeps, rounds) / 1e9,
-           bytes / median(replays, rounds) / 1e9, median(ratios, rounds), reads, writes, flushes);
+    fill(plan.path, plan.size_bytes);
+    check("a thread", vck_thread_create(measure, &plan, VCK_THREAD_BACKGROUND, "bench", &thread));
+    vck_thread_join(thread);
+    unlink(plan.path);
+    report(&plan);
     return 0;
 }
