@@ -244,7 +244,7 @@ def generation_rolled_back(image):
 
 
 @mangles(Expected(keyed="VALIDATION_FAILED", replicas=WHOLE, attaches=False,
-                  problem="disagree on the direction"))
+                  problem="disagree on the direction or the data key"))
 def directions_disagree(image):
     """Written by an implementation without generations, and cut while the direction changed."""
     image.reseal(0, digest=False, generation=0, direction=0, encrypted_offset=64)

@@ -252,7 +252,7 @@ const char *inspect_explain(const struct inspection *in, char buffer[EXPLANATION
     case VCK_SIGNATURE_MISMATCH:
         snprintf(buffer, EXPLANATION_BYTES,
                  "no JVCK volume: its signature is neither in the last sector of the %" PRIu64
-                 " bytes nor in the first",
+                 " bytes nor in the first; one that was cut or has grown needs its size back",
                  size);
         break;
     case VCK_SIZE_MISMATCH:
@@ -268,8 +268,8 @@ const char *inspect_explain(const struct inspection *in, char buffer[EXPLANATION
         break;
     case VCK_VALIDATION_FAILED:
         snprintf(buffer, EXPLANATION_BYTES,
-                 "the replicas disagree on the direction; vck check --repair --use-replica N "
-                 "settles it");
+                 "the replicas disagree on the direction or the data key; vck check --repair "
+                 "--use-replica N settles it");
         break;
     case VCK_OUT_OF_RANGE:
         snprintf(buffer, EXPLANATION_BYTES, "it has %u replicas, counted from 0",

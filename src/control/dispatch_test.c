@@ -324,6 +324,9 @@ static void prepare_refusals(void **state)
     assert_string_equal(host->caller.last_error, "there is no such disk");
     before = copy_disk(host, 0);
     expect(host, prepare(host, "/a", true), VCK_INVALID_DATA); /* no volume, no geometry */
+    assert_non_null(strstr(host->caller.last_error, "needs its size back"));
+    expect(host, prepare(host, "/a", false), VCK_INVALID_DATA);
+    assert_non_null(strstr(host->caller.last_error, "not all of use_header"));
     request.use_footer = (struct vck_optional_u32){true, 2};
     request.use_header = (struct vck_optional_u32){true, 0};
     request.metadata_size = (struct vck_optional_u32){true, VCK_METADATA_SIZE_MIN};

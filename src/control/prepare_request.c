@@ -61,9 +61,22 @@ static vck_status layout_from_block(struct control_request *r, struct preparatio
     return status;
 }
 
-/* Nothing on the disk says it, so the request has to. */
+static bool says_nothing(const struct control_geometry *said)
+{
+    return !said->header_count.is_present && !said->footer_count.is_present &&
+           !said->metadata_size_bytes.is_present;
+}
+
+/* Nothing on the disk says it, so the request has to. Who sends a key alone takes the disk for a
+ * volume. */
 static vck_status layout_from_request(struct control_request *r, struct preparation *p)
 {
+    if (says_nothing(&p->said) && p->request->vmk.size_bytes != 0)
+        return control_explain(&r->why, VCK_INVALID_DATA,
+                               "%s holds no volume: there is no metadata in the last sector of its "
+                               "%u bytes, nor in the first; one that was cut or has grown needs "
+                               "its size back",
+                               p->request->volume_path, p->disk->size_bytes);
     if (!p->said.header_count.is_present || !p->said.footer_count.is_present ||
         !p->said.metadata_size_bytes.is_present)
         return control_explain(&r->why, VCK_INVALID_DATA,
