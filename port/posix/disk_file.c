@@ -250,6 +250,23 @@ static vck_status lock_file(const struct file_disk *file, const char *path,
                              "cannot lock %s", path);
 }
 
+static vck_status check_loop(const char *path, const struct stat *st,
+                             struct vck_posix_error *ret_error)
+{
+    char name[LOOP_NAME_BYTES];
+    if (!vck_posix_find_loop(st, name))
+        return VCK_OK;
+    return vck_posix_explain(ret_error, VCK_BUSY, 0, "%s is the file behind /dev/%s", path, name);
+}
+
+/* Nobody else may write it meanwhile. */
+static vck_status claim_file(const struct file_disk *file, const char *path, const struct stat *st,
+                             struct vck_posix_error *ret_error)
+{
+    vck_status status = file->disk.read_only ? VCK_OK : check_loop(path, st, ret_error);
+    return status == VCK_OK ? lock_file(file, path, ret_error) : status;
+}
+
 /* ---- geometry ---- */
 
 static bool is_direct(const struct file_disk *file)
@@ -367,7 +384,7 @@ static vck_status prepare(struct file_disk *file, const char *path,
     if (status != VCK_OK)
         return status;
     if (!file->is_block_device && (options->flags & VCK_POSIX_DISK_SHARED) == 0) {
-        status = lock_file(file, path, ret_error);
+        status = claim_file(file, path, st, ret_error);
         if (status != VCK_OK)
             return status;
     }

@@ -53,6 +53,11 @@ vck_status vck_posix_disk_status(int os_error);
 vck_status vck_posix_explain(struct vck_posix_error *ret_error, vck_status status, int os_error,
                              const char *format, ...) VCK_PRINTF(4, 5);
 
+/* Whether a loop device has the file as its own; its name. */
+#define LOOP_NAME_BYTES 16
+struct stat;
+bool vck_posix_find_loop(const struct stat *st, char ret_name[LOOP_NAME_BYTES]);
+
 /* The two openers behind vck_posix_disk_open; options are valid and not NULL. */
 VCK_CHECKED vck_status vck_posix_file_open(const char *path,
                                            const struct vck_posix_disk_options *options,

@@ -485,6 +485,7 @@ static void test_loop_device(const char *path, unsigned sector_size_bytes) VCK_C
     snprintf(line, sizeof(line), "losetup -d %s", device);
     struct vck_disk *disk = open_disk(device, VCK_POSIX_DISK_DIRECT, 0);
     refuse_disk(device, 0, 0, VCK_BUSY, EBUSY, "open elsewhere");
+    refuse_disk(path, 0, 0, VCK_BUSY, 0, "is the file behind /dev/loop");
     assert_int_equal(disk->size_bytes, 1 << 20);
     assert_int_equal(disk->sector_size_bytes, sector_size_bytes);
     assert_int_equal(disk->atomic_bytes, sector_size_bytes);
