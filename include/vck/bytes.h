@@ -27,82 +27,101 @@ struct vck_bytes {
 /* The struct that holds a member, from the member's address. */
 #define VCK_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
+/* Between the processor's byte order and the named one, either way. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define VCK_LE16(v) ((uint16_t)(v))
+#define VCK_LE32(v) ((uint32_t)(v))
+#define VCK_LE64(v) ((uint64_t)(v))
+#define VCK_BE16(v) __builtin_bswap16(v)
+#define VCK_BE32(v) __builtin_bswap32(v)
+#define VCK_BE64(v) __builtin_bswap64(v)
+#else
+#define VCK_LE16(v) __builtin_bswap16(v)
+#define VCK_LE32(v) __builtin_bswap32(v)
+#define VCK_LE64(v) __builtin_bswap64(v)
+#define VCK_BE16(v) ((uint16_t)(v))
+#define VCK_BE32(v) ((uint32_t)(v))
+#define VCK_BE64(v) ((uint64_t)(v))
+#endif
+
+/* Copies, not stores byte by byte: compilers merge those only outside of loops. */
+
 static inline uint16_t vck_load_le16(const void *p)
 {
-    const uint8_t *b = (const uint8_t *)p;
-    return (uint16_t)(b[0] | (unsigned)b[1] << 8);
+    uint16_t v;
+    memcpy(&v, p, sizeof(v));
+    return VCK_LE16(v);
 }
 
 static inline uint32_t vck_load_le32(const void *p)
 {
-    const uint8_t *b = (const uint8_t *)p;
-    return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+    uint32_t v;
+    memcpy(&v, p, sizeof(v));
+    return VCK_LE32(v);
 }
 
 static inline uint64_t vck_load_le64(const void *p)
 {
-    const uint8_t *b = (const uint8_t *)p;
-    return (uint64_t)vck_load_le32(b) | (uint64_t)vck_load_le32(b + 4) << 32;
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return VCK_LE64(v);
 }
 
 static inline void vck_store_le16(void *p, uint16_t v)
 {
-    uint8_t *b = (uint8_t *)p;
-    b[0] = (uint8_t)v;
-    b[1] = (uint8_t)(v >> 8);
+    v = VCK_LE16(v);
+    memcpy(p, &v, sizeof(v));
 }
 
 static inline void vck_store_le32(void *p, uint32_t v)
 {
-    uint8_t *b = (uint8_t *)p;
-    for (unsigned i = 0; i < 4; i++)
-        b[i] = (uint8_t)(v >> (8 * i));
+    v = VCK_LE32(v);
+    memcpy(p, &v, sizeof(v));
 }
 
 static inline void vck_store_le64(void *p, uint64_t v)
 {
-    uint8_t *b = (uint8_t *)p;
-    for (unsigned i = 0; i < 8; i++)
-        b[i] = (uint8_t)(v >> (8 * i));
+    v = VCK_LE64(v);
+    memcpy(p, &v, sizeof(v));
 }
 
 static inline uint16_t vck_load_be16(const void *p)
 {
-    const uint8_t *b = (const uint8_t *)p;
-    return (uint16_t)((unsigned)b[0] << 8 | b[1]);
+    uint16_t v;
+    memcpy(&v, p, sizeof(v));
+    return VCK_BE16(v);
 }
 
 static inline uint32_t vck_load_be32(const void *p)
 {
-    const uint8_t *b = (const uint8_t *)p;
-    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | (uint32_t)b[3];
+    uint32_t v;
+    memcpy(&v, p, sizeof(v));
+    return VCK_BE32(v);
 }
 
 static inline uint64_t vck_load_be64(const void *p)
 {
-    const uint8_t *b = (const uint8_t *)p;
-    return (uint64_t)vck_load_be32(b) << 32 | vck_load_be32(b + 4);
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return VCK_BE64(v);
 }
 
 static inline void vck_store_be16(void *p, uint16_t v)
 {
-    uint8_t *b = (uint8_t *)p;
-    b[0] = (uint8_t)(v >> 8);
-    b[1] = (uint8_t)v;
+    v = VCK_BE16(v);
+    memcpy(p, &v, sizeof(v));
 }
 
 static inline void vck_store_be32(void *p, uint32_t v)
 {
-    uint8_t *b = (uint8_t *)p;
-    for (unsigned i = 0; i < 4; i++)
-        b[i] = (uint8_t)(v >> (24 - 8 * i));
+    v = VCK_BE32(v);
+    memcpy(p, &v, sizeof(v));
 }
 
 static inline void vck_store_be64(void *p, uint64_t v)
 {
-    uint8_t *b = (uint8_t *)p;
-    for (unsigned i = 0; i < 8; i++)
-        b[i] = (uint8_t)(v >> (56 - 8 * i));
+    v = VCK_BE64(v);
+    memcpy(p, &v, sizeof(v));
 }
 
 /* Sum and product into *ret_value; false and *ret_value untouched when it does not fit. */
