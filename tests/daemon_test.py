@@ -5,6 +5,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -93,11 +94,11 @@ def answers(path="control.sock"):
         return False
 
 
-def start(*options, **popen):
+def start(*options, program=VCKD, **popen):
     log = open("vckd.log", "ab")
     with log:
         process = subprocess.Popen(
-            [VCKD, "--foreground", "--socket", "control.sock", "--nbd", "nbd.sock", *options],
+            [program, "--foreground", "--socket", "control.sock", "--nbd", "nbd.sock", *options],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, **popen)
     wait_until(lambda: process.poll() is not None or answers())
     assert process.poll() is None, Path("vckd.log").read_text()
@@ -420,11 +421,15 @@ def own_user():
     make_volume()
     os.mkdir("run", 0o755)
     os.chown("run", NOBODY, NOBODY)
+    # Where the tree is, an ordinary user may not be allowed to go.
+    for built in (VCKD, Path(VCKD).with_name("vckd.so")):
+        shutil.copy(built, "run")
     os.chown("image", NOBODY, NOBODY)
     image = prepare_message()
     os.chdir("run")
     try:
-        with daemon(user=NOBODY, group=NOBODY), Control() as control:
+        with (daemon(program="./vckd", user=NOBODY, group=NOBODY),
+              Control() as control):
             control.good(PREPARE, image)
             Path("../locked").write_bytes(bytes(MIB))
             os.chmod("../locked", 0o600)
