@@ -8,6 +8,10 @@
  *
  * Locks and events are fixed-size opaque storage, so that this header needs no system header; each
  * port asserts at compile time that its own structure fits.
+ *
+ * Functions that take, release or wait know their call site: they end in _at, take it as their last
+ * argument, and are called through a macro of the name without _at, which passes VCK_HERE. Builds
+ * without NDEBUG use it to check how locks are used (vck/lock_check.h); with NDEBUG it is NULL.
  */
 #ifndef VCK_PORT_PORT_H
 #define VCK_PORT_PORT_H
@@ -56,6 +60,25 @@ vck_level vck_current_level(void);
 /* Stops the program, naming the caller, when the current level is above `highest`. */
 #define VCK_ASSERT_LEVEL(highest) vck_level_check((highest), __FILE__, __LINE__)
 void vck_level_check(vck_level highest, const char *file, int line);
+/* The same on behalf of a caller: site is "file:line" or NULL. */
+void vck_level_check_at(vck_level highest, const char *site);
+
+/* Where the macro stands: "file:line", a literal. */
+#if defined(NDEBUG)
+#define VCK_HERE ((const char *)0)
+#else
+#define VCK_HERE                __FILE__ ":" VCK_HERE_TEXT(__LINE__)
+#define VCK_HERE_TEXT(line)     VCK_HERE_TEXT_OF(line)
+#define VCK_HERE_TEXT_OF(value) #value
+#endif
+
+/* Between enter and leave no normal kernel APC runs on this thread, so that nothing suspends it
+ * while it holds what others wait for. Nests; counted per thread, and a thread ends outside. Locks
+ * that can be waited for enter and leave by themselves. APC. */
+void vck_critical_region_enter(void);
+void vck_critical_region_leave(void);
+/* Any level. */
+bool vck_in_critical_region(void);
 
 /* A condition that only a bug can make false. Checked in every build; stops the program. */
 #define VCK_ASSERT(cond) ((cond) ? (void)0 : vck_assert_failed(#cond, __FILE__, __LINE__))
@@ -64,25 +87,44 @@ __attribute__((noreturn)) VCK_COLD void vck_assert_failed(const char *what, cons
 
 /* ---- locks ---- */
 
+/* Zeroed memory is a free lock as well. */
 struct VCK_CAPABILITY("spinlock") vck_spinlock {
     uint32_t word;
-    uint32_t saved_level;
+    uint8_t saved_level;
+    uint8_t lock_class;   /* these two are lock_check's, in builds without NDEBUG */
+    uint16_t site_number; /* where it was last taken */
 };
 
-void vck_spinlock_init(struct vck_spinlock *lock);
+void vck_spinlock_init_at(struct vck_spinlock *lock, const char *site);
+#define vck_spinlock_init(lock) vck_spinlock_init_at((lock), VCK_HERE)
+
 /* Raises to DISPATCH until released. Short sections only; not recursive. DISPATCH. */
-void vck_spinlock_acquire(struct vck_spinlock *lock) VCK_ACQUIRES(*lock) VCK_ACQUIRES(vck_raised);
-void vck_spinlock_release(struct vck_spinlock *lock) VCK_RELEASES(*lock) VCK_RELEASES(vck_raised);
+void vck_spinlock_acquire_at(struct vck_spinlock *lock, const char *site) VCK_ACQUIRES(*lock)
+    VCK_ACQUIRES(vck_raised);
+void vck_spinlock_release_at(struct vck_spinlock *lock, const char *site) VCK_RELEASES(*lock)
+    VCK_RELEASES(vck_raised);
+#define vck_spinlock_acquire(lock) vck_spinlock_acquire_at((lock), VCK_HERE)
+#define vck_spinlock_release(lock) vck_spinlock_release_at((lock), VCK_HERE)
 
 struct VCK_CAPABILITY("mutex") vck_mutex {
     VCK_ALIGNAS(8) unsigned char opaque[64];
 };
 
-void vck_mutex_init(struct vck_mutex *mutex);
+void vck_mutex_init_at(struct vck_mutex *mutex, const char *site);
 void vck_mutex_fini(struct vck_mutex *mutex);
+#define vck_mutex_init(mutex) vck_mutex_init_at((mutex), VCK_HERE)
+
 /* Held inside a critical region. Not recursive. APC. */
-void vck_mutex_acquire(struct vck_mutex *mutex) VCK_ACQUIRES(*mutex) VCK_CAN_WAIT;
-void vck_mutex_release(struct vck_mutex *mutex) VCK_RELEASES(*mutex);
+void vck_mutex_acquire_at(struct vck_mutex *mutex, const char *site)
+    VCK_ACQUIRES(*mutex) VCK_CAN_WAIT;
+void vck_mutex_release_at(struct vck_mutex *mutex, const char *site) VCK_RELEASES(*mutex);
+#define vck_mutex_acquire(mutex) vck_mutex_acquire_at((mutex), VCK_HERE)
+#define vck_mutex_release(mutex) vck_mutex_release_at((mutex), VCK_HERE)
+
+/* The locks the calling thread holds, as lock_check keeps them for locks built above the port. NULL
+ * when nothing is checked. Any level. */
+struct vck_lock_stack;
+struct vck_lock_stack *vck_lock_stack_of_thread(void);
 
 /* ---- events ---- */
 
@@ -94,11 +136,18 @@ struct vck_event {
 
 /* An auto-reset event: one set releases one wait, a set before the wait is kept (at most one). */
 void vck_event_init(struct vck_event *event);
+/* A manual-reset event: a set releases every wait that has begun, and those that begin before the
+ * next reset. */
+void vck_event_init_manual(struct vck_event *event);
 void vck_event_fini(struct vck_event *event);
 /* DISPATCH. The event may be finished by the waiter as soon as its wait returns. */
 void vck_event_set(struct vck_event *event);
+/* Takes back a set. DISPATCH. */
+void vck_event_reset(struct vck_event *event);
 /* OK, or TIMEOUT when deadline_ns (vck_clock_ns; VCK_FOREVER for none) passes first. APC. */
-vck_status vck_event_wait(struct vck_event *event, uint64_t deadline_ns) VCK_CAN_WAIT;
+vck_status vck_event_wait_at(struct vck_event *event, uint64_t deadline_ns,
+                             const char *site) VCK_CAN_WAIT;
+#define vck_event_wait(event, deadline_ns) vck_event_wait_at((event), (deadline_ns), VCK_HERE)
 
 /* ---- threads ---- */
 
@@ -115,6 +164,29 @@ VCK_CHECKED vck_status vck_thread_create(void (*entry)(void *context), void *con
                                          enum vck_thread_class thread_class, const char *name,
                                          struct vck_thread **ret_thread);
 void vck_thread_join(struct vck_thread *thread VCK_TAKES) VCK_CAN_WAIT;
+
+/* The same without a handle: gone(context) runs at PASSIVE on a thread of the port once the new one
+ * has executed its last instruction. It must not wait for another such thread. */
+VCK_CHECKED vck_status vck_thread_create_detached(void (*entry)(void *context), void *context,
+                                                  enum vck_thread_class thread_class,
+                                                  const char *name, void (*gone)(void *context),
+                                                  uint32_t *ret_id);
+
+/* The calling thread's id, unique among threads that live, not 0. Any level. */
+uint32_t vck_thread_id(void);
+/* Lets others run. APC. */
+void vck_thread_yield(void);
+
+/*
+ * One pointer per thread, NULL to begin with; the thread room owns it. ended(value) runs on the
+ * thread, at PASSIVE, when it ends with a value; one function for all threads. NO_MEMORY leaves the
+ * slot as it was. reset_all forgets the slots of all threads without calling ended, when the module
+ * goes. APC.
+ */
+void *vck_thread_slot(void);
+VCK_CHECKED vck_status vck_thread_slot_set(void *value, void (*ended)(void *value));
+void vck_thread_slot_clear(void);
+void vck_thread_slot_reset_all(void);
 
 /* ---- clock and timers ---- */
 

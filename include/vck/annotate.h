@@ -27,6 +27,9 @@
 #define VCK_EXCLUDES(...)    VCK_TSA(locks_excluded(__VA_ARGS__))
 #define VCK_GUARDED_BY(x)    VCK_TSA(guarded_by(x))
 #define VCK_NO_ANALYSIS      VCK_TSA(no_thread_safety_analysis)
+/* The same for locks that several may hold at once, to read. */
+#define VCK_ACQUIRES_SHARED(...) VCK_TSA(acquire_shared_capability(__VA_ARGS__))
+#define VCK_RELEASES_SHARED(...) VCK_TSA(release_shared_capability(__VA_ARGS__))
 
 /* The two tokens. They have no storage: only the compiler's analysis ever looks at them. */
 struct VCK_CAPABILITY("wait") vck_wait_token {

@@ -8,16 +8,31 @@
 
 #include <stdint.h>
 #include "port/port.h"
+#include "vck/lock_check.h"
+
+/* Whether locks are checked with their call sites. */
+#if defined(NDEBUG)
+#define CHECKS_LOCKS 0
+#else
+#define CHECKS_LOCKS 1
+#endif
 
 /* What the port knows of the calling thread. */
 struct thread_state {
-    vck_level level;       /* simulated */
-    uint32_t id;           /* unique in the process, never 0 */
-    uint32_t mutexes_held; /* depth of critical regions */
+    vck_level level; /* simulated */
+    uint32_t id;     /* unique in the process, never 0 */
+    uint32_t mutexes_held;
+    uint32_t region_depth; /* critical regions; each mutex is one */
+    void *slot;            /* the thread room's, of slot_generation */
+    uint32_t slot_generation;
+    struct vck_lock_stack locks; /* when CHECKS_LOCKS */
 };
 
 /* The calling thread's state. Any level. */
 struct thread_state *vck_posix_thread_state(void);
+
+/* The id of a thread that is about to be created. Any level. */
+uint32_t vck_posix_new_thread_id(void);
 
 /* Stops the program when `cond` is false, naming file and line of the check. */
 #define FATAL_UNLESS(cond, what) ((cond) ? (void)0 : vck_assert_failed((what), __FILE__, __LINE__))

@@ -41,27 +41,54 @@ static bool try_take(struct vck_spinlock *lock, uint32_t id)
                                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-void vck_spinlock_init(struct vck_spinlock *lock)
+void vck_spinlock_init_at(struct vck_spinlock *lock, const char *site)
 {
     lock->word = 0;
     lock->saved_level = VCK_LEVEL_PASSIVE;
+    lock->lock_class = CHECKS_LOCKS ? vck_lock_class_of_site(site) : 0;
+    lock->site_number = 0;
 }
 
-void vck_spinlock_acquire(struct vck_spinlock *lock) VCK_NO_ANALYSIS
+static void check_spinlock_take(struct vck_spinlock *lock, struct thread_state *self,
+                                const char *site)
+{
+    vck_lock_check_take(&self->locks, lock, &lock->lock_class, site,
+                        "a spin lock is not taken twice by one thread");
+}
+
+static void note_spinlock_taken(struct vck_spinlock *lock, struct thread_state *self,
+                                const char *site)
+{
+    __atomic_store_n(&lock->site_number, vck_lock_site_number(site), __ATOMIC_RELAXED);
+    vck_lock_check_taken(&self->locks, &(struct vck_held_lock){lock, site, lock->lock_class, true});
+}
+
+void vck_spinlock_acquire_at(struct vck_spinlock *lock, const char *site) VCK_NO_ANALYSIS
 {
     struct thread_state *self = vck_posix_thread_state();
     vck_level level = self->level;
+    if (CHECKS_LOCKS)
+        check_spinlock_take(lock, self, site);
     self->level = VCK_LEVEL_DISPATCH;
     for (unsigned attempt = 0; !try_take(lock, self->id); attempt++)
         back_off(attempt);
-    lock->saved_level = (uint32_t)level;
+    lock->saved_level = (uint8_t)level;
+    if (CHECKS_LOCKS)
+        note_spinlock_taken(lock, self, site);
 }
 
-void vck_spinlock_release(struct vck_spinlock *lock) VCK_NO_ANALYSIS
+void vck_spinlock_release_at(struct vck_spinlock *lock, const char *site) VCK_NO_ANALYSIS
 {
+    static const char what[] = "a spin lock is released by its holder";
     struct thread_state *self = vck_posix_thread_state();
-    FATAL_UNLESS(__atomic_load_n(&lock->word, __ATOMIC_RELAXED) == self->id,
-                 "a spin lock is released by its holder");
+    bool is_holder = __atomic_load_n(&lock->word, __ATOMIC_RELAXED) == self->id;
+    if (CHECKS_LOCKS && !is_holder)
+        vck_lock_misused(
+            what, site,
+            vck_lock_site_of_number(__atomic_load_n(&lock->site_number, __ATOMIC_RELAXED)));
+    FATAL_UNLESS(is_holder, what);
+    if (CHECKS_LOCKS)
+        vck_lock_check_released(&self->locks, lock);
     vck_level level = (vck_level)lock->saved_level;
     __atomic_store_n(&lock->word, 0, __ATOMIC_RELEASE);
     self->level = level;
@@ -71,7 +98,9 @@ void vck_spinlock_release(struct vck_spinlock *lock) VCK_NO_ANALYSIS
 
 struct posix_mutex {
     pthread_mutex_t lock;
-    uint32_t holder; /* thread id, 0 when free; written by the holder */
+    const char *site;   /* where it was last taken, when CHECKS_LOCKS */
+    uint32_t holder;    /* thread id, 0 when free; written by the holder */
+    uint8_t lock_class; /* when CHECKS_LOCKS */
 };
 _Static_assert(sizeof(struct posix_mutex) <= sizeof(struct vck_mutex), "fits the public storage");
 
@@ -80,40 +109,70 @@ static struct posix_mutex *posix_mutex(struct vck_mutex *mutex)
     return (struct posix_mutex *)(void *)mutex->opaque;
 }
 
-void vck_mutex_init(struct vck_mutex *mutex)
+void vck_mutex_init_at(struct vck_mutex *mutex, const char *site)
 {
     struct posix_mutex *m = posix_mutex(mutex);
+    m->site = NULL;
     m->holder = 0;
+    m->lock_class = CHECKS_LOCKS ? vck_lock_class_of_site(site) : 0;
     FATAL_UNLESS(pthread_mutex_init(&m->lock, NULL) == 0, "a mutex is initialised");
 }
 
 void vck_mutex_fini(struct vck_mutex *mutex)
 {
+    static const char what[] = "a mutex is finished free";
     struct posix_mutex *m = posix_mutex(mutex);
-    FATAL_UNLESS(__atomic_load_n(&m->holder, __ATOMIC_RELAXED) == 0, "a mutex is finished free");
+    bool is_free = __atomic_load_n(&m->holder, __ATOMIC_RELAXED) == 0;
+    if (CHECKS_LOCKS && !is_free)
+        vck_lock_misused(what, NULL, __atomic_load_n(&m->site, __ATOMIC_RELAXED));
+    FATAL_UNLESS(is_free, what);
     pthread_mutex_destroy(&m->lock);
 }
 
-void vck_mutex_acquire(struct vck_mutex *mutex) VCK_NO_ANALYSIS
+static void check_mutex_take(struct vck_mutex *mutex, struct thread_state *self, const char *site)
 {
-    VCK_ASSERT_LEVEL(VCK_LEVEL_APC);
+    static const char twice[] = "a mutex is not taken twice by one thread";
+    struct posix_mutex *m = posix_mutex(mutex);
+    if (CHECKS_LOCKS)
+        vck_lock_check_take(&self->locks, mutex, &m->lock_class, site, twice);
+    FATAL_UNLESS(__atomic_load_n(&m->holder, __ATOMIC_RELAXED) != self->id, twice);
+}
+
+void vck_mutex_acquire_at(struct vck_mutex *mutex, const char *site) VCK_NO_ANALYSIS
+{
+    vck_level_check_at(VCK_LEVEL_APC, site);
     struct posix_mutex *m = posix_mutex(mutex);
     struct thread_state *self = vck_posix_thread_state();
-    FATAL_UNLESS(__atomic_load_n(&m->holder, __ATOMIC_RELAXED) != self->id,
-                 "a mutex is not taken twice by one thread");
+    check_mutex_take(mutex, self, site);
+    self->region_depth++;
     pthread_mutex_lock(&m->lock);
     __atomic_store_n(&m->holder, self->id, __ATOMIC_RELAXED);
     self->mutexes_held++;
+    if (!CHECKS_LOCKS)
+        return;
+    __atomic_store_n(&m->site, site, __ATOMIC_RELAXED);
+    vck_lock_check_taken(&self->locks, &(struct vck_held_lock){mutex, site, m->lock_class, false});
 }
 
-void vck_mutex_release(struct vck_mutex *mutex) VCK_NO_ANALYSIS
+void vck_mutex_release_at(struct vck_mutex *mutex, const char *site) VCK_NO_ANALYSIS
 {
-    VCK_ASSERT_LEVEL(VCK_LEVEL_APC);
+    static const char what[] = "a mutex is released by its holder";
+    vck_level_check_at(VCK_LEVEL_APC, site);
     struct posix_mutex *m = posix_mutex(mutex);
     struct thread_state *self = vck_posix_thread_state();
-    FATAL_UNLESS(__atomic_load_n(&m->holder, __ATOMIC_RELAXED) == self->id,
-                 "a mutex is released by its holder");
+    bool is_holder = __atomic_load_n(&m->holder, __ATOMIC_RELAXED) == self->id;
+    if (CHECKS_LOCKS && !is_holder)
+        vck_lock_misused(what, site, __atomic_load_n(&m->site, __ATOMIC_RELAXED));
+    FATAL_UNLESS(is_holder, what);
+    if (CHECKS_LOCKS)
+        vck_lock_check_released(&self->locks, mutex);
     self->mutexes_held--;
     __atomic_store_n(&m->holder, 0, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&m->lock);
+    self->region_depth--;
+}
+
+struct vck_lock_stack *vck_lock_stack_of_thread(void)
+{
+    return CHECKS_LOCKS ? &vck_posix_thread_state()->locks : NULL;
 }
