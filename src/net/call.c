@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Calls in flight and their deadlines. A call is touched by its owner, by the port and, when its
+ * time is up or it is cancelled, by others: each has a hold, and the last to let go signals the
+ * owner. From then on the memory is the owner's alone.
+ *
+ *     new --first poll--> in flight --last hold gone--> signalled --poll--> finished
+ */
+#include "net_internal.h"
+
+enum call_state {
+    CALL_NEW,
+    CALL_IN_FLIGHT,
+    CALL_FINISHED,
+};
+
+static void forget_deadline(struct vck_network_call *call)
+{
+    struct vck_network *network = call->network;
+
+    if (!call->has_deadline)
+        return;
+    vck_spinlock_acquire(&network->lock);
+    vck_link_remove(&call->link);
+    vck_spinlock_release(&network->lock);
+}
+
+static void put(struct vck_network_call *call)
+{
+    if (__atomic_sub_fetch(&call->holds, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    forget_deadline(call);
+    vck_waker_slot_signal(&call->slot); /* the call may be gone now */
+}
+
+/* A hold for somebody else than the owner; false when the call is not, or no longer, in flight. */
+static bool try_hold(struct vck_network_call *call)
+{
+    uint32_t seen = __atomic_load_n(&call->holds, __ATOMIC_RELAXED);
+
+    while (seen != 0)
+        if (__atomic_compare_exchange_n(&call->holds, &seen, seen + 1, true, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
+void vck_network_call_done(struct vck_network_call *call)
+{
+    put(call);
+}
+
+void vck_network_call_cancel(struct vck_network_call *call)
+{
+    if (!call->ops->cancel || !try_hold(call))
+        return;
+    __atomic_store_n(&call->cancelled, true, __ATOMIC_SEQ_CST);
+    call->ops->cancel(call);
+    put(call);
+}
+
+vck_status vck_network_call_status(const struct vck_network_call *call, vck_status status)
+{
+    return status == VCK_CANCELLED && call->timed_out ? VCK_TIMEOUT : status;
+}
+
+/* ---- deadlines ---- */
+
+/* Under the lock. From the back: deadlines mostly come in order. */
+static void insert(struct vck_network *network, struct vck_network_call *call)
+{
+    struct vck_link *before = network->deadlines.prev;
+
+    while (before != &network->deadlines &&
+           VCK_CONTAINER_OF(before, struct vck_network_call, link)->deadline_ns > call->deadline_ns)
+        before = before->prev;
+    vck_link_insert_between(&call->link, before, before->next);
+}
+
+/* The timer is left at an earlier time than needed rather than set again by every call. */
+static void arm(struct vck_network_call *call)
+{
+    struct vck_network *network = call->network;
+
+    /* Only our own hold is left: it is done. */
+    if (__atomic_load_n(&call->holds, __ATOMIC_ACQUIRE) == 1)
+        return;
+    if (call->deadline_ns == 0)
+        call->deadline_ns = call->ops->deadline ? call->ops->deadline(call) : VCK_FOREVER;
+    if (call->deadline_ns == VCK_FOREVER)
+        return;
+    call->has_deadline = true;
+    vck_spinlock_acquire(&network->lock);
+    insert(network, call);
+    if (call->deadline_ns < network->armed_ns) {
+        network->armed_ns = call->deadline_ns;
+        vck_timer_set(&network->timer, network->armed_ns);
+    }
+    vck_spinlock_release(&network->lock);
+}
+
+/* The earliest call whose time is up, out of the list and held; sets the timer for the next when
+ * there is none. */
+static struct vck_network_call *take_late(struct vck_network *network, uint64_t now_ns)
+{
+    struct vck_network_call *late = NULL;
+
+    vck_spinlock_acquire(&network->lock);
+    while (!late && !vck_list_is_empty(&network->deadlines)) {
+        struct vck_network_call *first =
+            VCK_CONTAINER_OF(network->deadlines.next, struct vck_network_call, link);
+        if (first->deadline_ns > now_ns)
+            break;
+        vck_link_remove(&first->link);
+        if (try_hold(first))
+            late = first;
+    }
+    if (!late) {
+        network->armed_ns =
+            vck_list_is_empty(&network->deadlines)
+                ? VCK_FOREVER
+                : VCK_CONTAINER_OF(network->deadlines.next, struct vck_network_call, link)
+                      ->deadline_ns;
+        if (network->armed_ns != VCK_FOREVER)
+            vck_timer_set(&network->timer, network->armed_ns);
+    }
+    vck_spinlock_release(&network->lock);
+    return late;
+}
+
+void vck_network_deadlines_passed(void *context)
+{
+    struct vck_network *network = context;
+    uint64_t now_ns = vck_clock_ns();
+    struct vck_network_call *late;
+
+    while ((late = take_late(network, now_ns)) != NULL) {
+        late->timed_out = true;
+        if (late->ops->cancel)
+            late->ops->cancel(late);
+        put(late);
+    }
+}
+
+/* ---- the future ---- */
+
+static void begin(struct vck_network_call *call)
+{
+    call->state = CALL_IN_FLIGHT;
+    /* The port's hold, and ours until the deadline is set. */
+    __atomic_store_n(&call->holds, 2, __ATOMIC_RELEASE);
+    call->ops->begin(call);
+    /* A cancel may have come before the port had the call. */
+    if (__atomic_load_n(&call->cancelled, __ATOMIC_SEQ_CST))
+        call->ops->cancel(call);
+    arm(call);
+    put(call);
+}
+
+static enum vck_poll call_poll(struct vck_future *self, const struct vck_waker *waker)
+{
+    struct vck_network_call *call = VCK_CONTAINER_OF(self, struct vck_network_call, future);
+
+    if (call->state == CALL_NEW)
+        begin(call);
+    VCK_ASSERT(call->state == CALL_IN_FLIGHT); /* not polled after READY */
+    if (!vck_waker_slot_poll(&call->slot, waker))
+        return VCK_PENDING;
+    call->state = CALL_FINISHED;
+    call->ops->finish(call, false);
+    return VCK_READY;
+}
+
+struct slot_wait {
+    struct vck_future future;
+    struct vck_waker_slot *slot;
+};
+
+static enum vck_poll slot_wait_poll(struct vck_future *self, const struct vck_waker *waker)
+{
+    struct slot_wait *wait = VCK_CONTAINER_OF(self, struct slot_wait, future);
+
+    return vck_waker_slot_poll(wait->slot, waker) ? VCK_READY : VCK_PENDING;
+}
+
+/* Drops come from waiting code, which the function pointer hides from the analysis. */
+static void call_drop(struct vck_future *self) VCK_NO_ANALYSIS
+{
+    struct vck_network_call *call = VCK_CONTAINER_OF(self, struct vck_network_call, future);
+    struct slot_wait wait = {.future = {.poll = slot_wait_poll}, .slot = &call->slot};
+
+    if (call->state != CALL_IN_FLIGHT) {
+        call->state = CALL_FINISHED;
+        return;
+    }
+    vck_network_call_cancel(call);
+    vck_block_on(&wait.future);
+    call->state = CALL_FINISHED;
+    call->ops->finish(call, true);
+}
+
+void vck_network_call_init(struct vck_network_call *call, const struct vck_network_call_ops *ops,
+                           struct vck_network *network)
+{
+    *call = (struct vck_network_call){
+        .future = {.poll = call_poll, .drop = call_drop},
+        .ops = ops,
+        .network = network,
+        .state = CALL_NEW,
+    };
+    vck_link_init(&call->link);
+    vck_waker_slot_init(&call->slot);
+}

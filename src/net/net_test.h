@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * net_test: what the tests of the room share: a started network, pairs of connected sockets,
+ * checks.
+ */
+#ifndef VCK_NET_TEST_H
+#define VCK_NET_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+#include "vck/listener.h"
+#include "vck/resolver.h"
+#include "vck/sleep.h"
+
+#define MS 1000000ull
+
+#define assert_ok(call)               assert_int_equal((call), VCK_OK)
+#define assert_status(call, expected) assert_int_equal((call), (expected))
+
+static inline struct vck_network *started_network(void) VCK_CAN_WAIT
+{
+    struct vck_network *network = NULL;
+    assert_ok(vck_network_create(NULL, &network));
+    assert_ok(vck_network_start(network));
+    return network;
+}
+
+/* Stops, and checks that nothing of the test is left. */
+static inline void end_network(struct vck_network *network, size_t live_before) VCK_CAN_WAIT
+{
+    vck_network_stop(network);
+    assert_int_equal(vck_network_socket_count(network), 0);
+    vck_network_destroy(network);
+    assert_int_equal(vck_alloc_live_count(), live_before);
+}
+
+static inline struct vck_socket *tcp(struct vck_network *network,
+                                     enum vck_address_family family) VCK_CAN_WAIT
+{
+    struct vck_socket *socket = NULL;
+    assert_ok(vck_socket_create(network, VCK_SOCKET_STREAM, family, &socket));
+    return socket;
+}
+
+/* A UDP socket bound to a port of its own on the local host. */
+static inline struct vck_socket *udp(struct vck_network *network, enum vck_address_family family,
+                                     struct vck_address *ret_address) VCK_CAN_WAIT
+{
+    struct vck_socket *socket = NULL;
+    struct vck_address local = vck_address_loopback(family, 0);
+    assert_ok(vck_socket_create(network, VCK_SOCKET_DATAGRAM, family, &socket));
+    assert_ok(vck_socket_bind(socket, &local));
+    assert_ok(vck_socket_local_address(socket, ret_address));
+    return socket;
+}
+
+static inline struct vck_listener listening(struct vck_network *network,
+                                            enum vck_address_family family) VCK_CAN_WAIT
+{
+    struct vck_listener listener = {.socket = NULL};
+    struct vck_address local = vck_address_loopback(family, 0);
+    assert_ok(vck_listener_open(network, &local, 128, &listener));
+    return listener;
+}
+
+/* Two ends of one connection. */
+static inline void connected_pair(struct vck_network *network, enum vck_address_family family,
+                                  struct vck_socket **ret_client,
+                                  struct vck_socket **ret_server) VCK_CAN_WAIT
+{
+    struct vck_listener listener = listening(network, family);
+    *ret_client = tcp(network, family);
+    assert_ok(vck_socket_connect(*ret_client, &listener.address));
+    assert_ok(vck_listener_next(&listener, ret_server, NULL));
+    vck_listener_close(&listener);
+}
+
+static inline void pause_ns(uint64_t duration_ns) VCK_CAN_WAIT
+{
+    struct vck_sleep nap;
+    vck_sleep_init(&nap, duration_ns);
+    vck_block_on(&nap.future);
+}
+
+/* Begins a call that is to stay pending. */
+static inline void begin_pending(struct vck_socket_call *call)
+{
+    assert_int_equal(vck_future_poll(&call->call.future, &vck_waker_noop), VCK_PENDING);
+}
+
+static inline vck_status finish_call(struct vck_socket_call *call) VCK_CAN_WAIT
+{
+    vck_block_on(&call->call.future);
+    return call->io.status;
+}
+
+#endif
