@@ -18,10 +18,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Fails unless f() ends the process by SIGABRT after writing a text with `why` in it to stderr. */
-static inline void expect_abort(void (*f)(void), const char *why)
+/* Fails unless f() ends the process by SIGABRT after writing a text with `why` in it to stderr; the
+ * text goes to `text`, cut to its capacity. */
+static inline void expect_abort_text(void (*f)(void), const char *why, char *text,
+                                     size_t capacity_bytes)
 {
-    char text[512] = "";
     int ends[2];
     assert_int_equal(pipe(ends), 0);
     pid_t child = fork();
@@ -37,7 +38,7 @@ static inline void expect_abort(void (*f)(void), const char *why)
     close(ends[1]);
     FILE *output = fdopen(ends[0], "r");
     assert_non_null(output);
-    size_t got = fread(text, 1, sizeof(text) - 1, output);
+    size_t got = fread(text, 1, capacity_bytes - 1, output);
     text[got] = 0;
     fclose(output);
     int status;
@@ -45,6 +46,12 @@ static inline void expect_abort(void (*f)(void), const char *why)
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGABRT);
     assert_non_null(strstr(text, why));
+}
+
+static inline void expect_abort(void (*f)(void), const char *why)
+{
+    char text[512];
+    expect_abort_text(f, why, text, sizeof(text));
 }
 
 #endif

@@ -144,6 +144,75 @@ static void test_one_set_releases_one_of_many(void **state) VCK_CAN_WAIT
     vck_event_fini(&crowd.woken);
 }
 
+static void test_manual_event_stays_set_until_reset(void **state) VCK_CAN_WAIT
+{
+    struct vck_event event;
+    (void)state;
+    vck_event_init_manual(&event);
+    assert_int_equal(vck_event_wait(&event, 0), VCK_TIMEOUT);
+    vck_event_set(&event);
+    assert_int_equal(vck_event_wait(&event, VCK_FOREVER), VCK_OK);
+    assert_int_equal(vck_event_wait(&event, 0), VCK_OK);
+    vck_event_reset(&event);
+    assert_int_equal(vck_event_wait(&event, 0), VCK_TIMEOUT);
+    uint64_t deadline_ns = vck_clock_ns() + 2000000;
+    assert_int_equal(vck_event_wait(&event, deadline_ns), VCK_TIMEOUT);
+    assert_true(vck_clock_ns() >= deadline_ns);
+    vck_event_fini(&event);
+}
+
+static void test_reset_takes_a_set_back(void **state) VCK_CAN_WAIT
+{
+    struct vck_event event;
+    (void)state;
+    vck_event_init(&event);
+    vck_event_set(&event);
+    vck_event_reset(&event);
+    assert_int_equal(vck_event_wait(&event, 0), VCK_TIMEOUT);
+    vck_event_fini(&event);
+}
+
+struct gate {
+    struct vck_event event;
+    unsigned passed;
+};
+
+static void pass_gate(void *context) VCK_CAN_WAIT
+{
+    struct gate *gate = context;
+    (void)vck_event_wait(&gate->event, VCK_FOREVER);
+    __atomic_add_fetch(&gate->passed, 1, __ATOMIC_RELAXED);
+}
+
+/* The port's own word: how many have begun to wait. */
+static unsigned sleepers_of(struct vck_event *event)
+{
+    uint32_t *word = (uint32_t *)(void *)event->opaque;
+    return __atomic_load_n(word, __ATOMIC_RELAXED) >> 2 & 0x3ffff;
+}
+
+/* The set is taken back at once: who waited passes, even if it only runs afterwards. */
+static void test_manual_set_releases_all_that_wait(void **state) VCK_CAN_WAIT
+{
+    struct gate gate = {.passed = 0};
+    struct vck_thread *threads[4];
+    (void)state;
+    vck_event_init_manual(&gate.event);
+    for (unsigned round = 0; round < 200; round++) {
+        for (size_t i = 0; i < 4; i++)
+            threads[i] = start(pass_gate, &gate);
+        while (sleepers_of(&gate.event) != 4)
+            vck_thread_yield();
+        vck_event_set(&gate.event);
+        vck_event_reset(&gate.event);
+        for (size_t i = 0; i < 4; i++)
+            vck_thread_join(threads[i]);
+    }
+    assert_int_equal(gate.passed, 800);
+    assert_int_equal(vck_event_wait(&gate.event, 0), VCK_TIMEOUT);
+    vck_event_fini(&gate.event);
+}
+
 /* Deadlines that pass while sets arrive: every set is consumed exactly once or still there. */
 struct race {
     struct vck_event event;
@@ -193,6 +262,9 @@ int main(void)
         cmocka_unit_test(test_waiter_may_free_the_event),
         cmocka_unit_test(test_one_set_releases_one_of_many),
         cmocka_unit_test(test_timeouts_lose_no_set),
+        cmocka_unit_test(test_manual_event_stays_set_until_reset),
+        cmocka_unit_test(test_reset_takes_a_set_back),
+        cmocka_unit_test(test_manual_set_releases_all_that_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

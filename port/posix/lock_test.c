@@ -32,6 +32,49 @@ static void test_nested_spin_lock_stays_raised(void **state) VCK_NO_ANALYSIS
     assert_int_equal(vck_current_level(), VCK_LEVEL_PASSIVE);
 }
 
+static void look_at_region(void *context)
+{
+    *(bool *)context = vck_in_critical_region();
+}
+
+static void test_critical_regions_nest_and_are_per_thread(void **state) VCK_CAN_WAIT
+{
+    struct vck_thread *thread = NULL;
+    bool other_is_inside = true;
+    (void)state;
+    assert_false(vck_in_critical_region());
+    vck_critical_region_enter();
+    vck_critical_region_enter();
+    assert_int_equal(
+        vck_thread_create(look_at_region, &other_is_inside, VCK_THREAD_NORMAL, "look", &thread),
+        VCK_OK);
+    vck_thread_join(thread);
+    assert_false(other_is_inside);
+    assert_int_equal(vck_current_level(), VCK_LEVEL_PASSIVE); /* not a level of its own */
+    vck_critical_region_leave();
+    assert_true(vck_in_critical_region());
+    vck_critical_region_leave();
+    assert_false(vck_in_critical_region());
+}
+
+static void test_mutex_is_held_in_a_critical_region(void **state) VCK_CAN_WAIT
+{
+    struct vck_mutex outer;
+    struct vck_mutex inner;
+    (void)state;
+    vck_mutex_init(&outer);
+    vck_mutex_init(&inner);
+    vck_mutex_acquire(&outer);
+    vck_mutex_acquire(&inner);
+    vck_mutex_release(&outer);
+    bool is_inside = vck_in_critical_region();
+    vck_mutex_release(&inner);
+    assert_true(is_inside);
+    assert_false(vck_in_critical_region());
+    vck_mutex_fini(&outer);
+    vck_mutex_fini(&inner);
+}
+
 struct counters {
     struct vck_spinlock spinlock;
     struct vck_mutex mutex;
@@ -129,6 +172,11 @@ static void finish_held_mutex(void) VCK_NO_ANALYSIS
     vck_mutex_fini(&mutex);
 }
 
+static void leave_region_never_entered(void)
+{
+    vck_critical_region_leave();
+}
+
 static void fail_assertion(void)
 {
     VCK_ASSERT(vck_current_level() == VCK_LEVEL_APC);
@@ -146,6 +194,7 @@ static void test_misuse_stops_the_program(void **state)
     expect_abort(take_mutex_twice, "not taken twice");
     expect_abort(release_free_mutex, "released by its holder");
     expect_abort(finish_held_mutex, "finished free");
+    expect_abort(leave_region_never_entered, "a critical region is left as often as entered");
     expect_abort(fail_assertion, "assertion failed: vck_current_level() == VCK_LEVEL_APC");
 }
 
@@ -157,6 +206,12 @@ static void end_with_mutex(void *context) VCK_NO_ANALYSIS
 static void end_with_spin_lock(void *context) VCK_NO_ANALYSIS
 {
     vck_spinlock_acquire(context);
+}
+
+static void end_in_region(void *context)
+{
+    (void)context;
+    vck_critical_region_enter();
 }
 
 static void run_thread(void (*entry)(void *), void *context) VCK_NO_ANALYSIS
@@ -177,11 +232,17 @@ static void run_thread_that_keeps_a_spin_lock(void)
     run_thread(end_with_spin_lock, &spinlock);
 }
 
+static void run_thread_that_stays_in_a_region(void)
+{
+    run_thread(end_in_region, NULL);
+}
+
 static void test_threads_end_without_locks(void **state)
 {
     (void)state;
     expect_abort(run_thread_that_keeps_a_mutex, "a thread ends without mutexes");
     expect_abort(run_thread_that_keeps_a_spin_lock, "a thread ends at PASSIVE");
+    expect_abort(run_thread_that_stays_in_a_region, "a thread ends outside critical regions");
 }
 
 int main(void)
@@ -192,6 +253,8 @@ int main(void)
         cmocka_unit_test(test_threads_end_without_locks),
         cmocka_unit_test(test_spin_lock_raises_and_restores),
         cmocka_unit_test(test_nested_spin_lock_stays_raised),
+        cmocka_unit_test(test_critical_regions_nest_and_are_per_thread),
+        cmocka_unit_test(test_mutex_is_held_in_a_critical_region),
         cmocka_unit_test(test_locks_exclude),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,120 @@ static void test_creator_keeps_its_signals(void **state) VCK_CAN_WAIT
         assert_int_equal(sigismember(&before, number), sigismember(&after, number));
 }
 
+/* ---- detached threads ---- */
+
+struct detached {
+    struct vck_event gone_is_called;
+    pthread_key_t key; /* its destructor runs after the entry has been left */
+    uint32_t id;
+    uint32_t id_inside;
+    vck_level gone_level;
+    bool is_destructor_run;
+    bool was_destructor_run;
+};
+
+static void last_words(void *value)
+{
+    struct detached *detached = value;
+    detached->is_destructor_run = true;
+}
+
+static void run_detached(void *context)
+{
+    struct detached *detached = context;
+    detached->id_inside = vck_thread_id();
+    pthread_setspecific(detached->key, detached);
+}
+
+static void detached_is_gone(void *context)
+{
+    struct detached *detached = context;
+    detached->was_destructor_run = detached->is_destructor_run;
+    detached->gone_level = vck_current_level();
+    vck_event_set(&detached->gone_is_called);
+}
+
+static void test_detached_thread_tells_when_it_is_gone(void **state) VCK_CAN_WAIT
+{
+    struct detached detached = {.gone_level = VCK_LEVEL_DISPATCH};
+    size_t before = vck_alloc_live_count();
+    (void)state;
+    vck_event_init(&detached.gone_is_called);
+    assert_int_equal(pthread_key_create(&detached.key, last_words), 0);
+    assert_int_equal(vck_thread_create_detached(run_detached, &detached, VCK_THREAD_NORMAL,
+                                                "detached", detached_is_gone, &detached.id),
+                     VCK_OK);
+    assert_int_equal(vck_event_wait(&detached.gone_is_called, VCK_FOREVER), VCK_OK);
+    assert_true(detached.was_destructor_run);
+    assert_int_equal(detached.gone_level, VCK_LEVEL_PASSIVE);
+    assert_int_equal(detached.id, detached.id_inside);
+    assert_int_not_equal(detached.id, vck_thread_id());
+    assert_int_equal(vck_alloc_live_count(), before);
+    pthread_key_delete(detached.key);
+    vck_event_fini(&detached.gone_is_called);
+
+    detached.id = 0;
+    vck_alloc_fail_nth(1);
+    assert_int_equal(vck_thread_create_detached(run_detached, &detached, VCK_THREAD_NORMAL, "none",
+                                                detached_is_gone, &detached.id),
+                     VCK_NO_MEMORY);
+    assert_int_equal(detached.id, 0);
+}
+
+/* ---- the slot ---- */
+
+static unsigned slots_ended;
+
+static void slot_ended(void *value)
+{
+    *(bool *)value = true;
+    slots_ended++;
+    vck_thread_slot_clear();
+}
+
+static void fill_slot(void *context)
+{
+    if (vck_thread_slot() != NULL || vck_thread_slot_set(context, slot_ended) != VCK_OK ||
+        vck_thread_slot() != context)
+        abort();
+}
+
+static void fill_and_clear_slot(void *context)
+{
+    fill_slot(context);
+    vck_thread_slot_clear();
+    if (vck_thread_slot() != NULL)
+        abort();
+}
+
+static void fill_and_reset_slots(void *context)
+{
+    fill_slot(context);
+    vck_thread_slot_reset_all();
+    if (vck_thread_slot() != NULL)
+        abort();
+}
+
+static bool run_with_flag(void (*entry)(void *)) VCK_CAN_WAIT
+{
+    struct vck_thread *thread = NULL;
+    bool has_ended = false;
+    assert_int_equal(vck_thread_create(entry, &has_ended, VCK_THREAD_NORMAL, "slot", &thread),
+                     VCK_OK);
+    vck_thread_join(thread);
+    return has_ended;
+}
+
+static void test_slot_is_per_thread_and_ends_with_it(void **state) VCK_CAN_WAIT
+{
+    (void)state;
+    assert_true(run_with_flag(fill_slot));
+    assert_null(vck_thread_slot());
+    assert_false(run_with_flag(fill_and_clear_slot));
+    assert_false(run_with_flag(fill_and_reset_slots));
+    assert_int_equal(slots_ended, 1);
+}
+
 static void test_no_memory_creates_nothing(void **state)
 {
     struct seen seen;
@@ -153,6 +267,8 @@ int main(void)
         cmocka_unit_test(test_thread_runs_as_asked),
         cmocka_unit_test(test_background_thread_gives_way),
         cmocka_unit_test(test_creator_keeps_its_signals),
+        cmocka_unit_test(test_detached_thread_tells_when_it_is_gone),
+        cmocka_unit_test(test_slot_is_per_thread_and_ends_with_it),
         cmocka_unit_test(test_no_memory_creates_nothing),
         cmocka_unit_test(test_log_goes_where_it_is_sent),
         cmocka_unit_test(test_statuses_and_errnos),
