@@ -166,7 +166,8 @@ VCK_CHECKED vck_status vck_thread_create(void (*entry)(void *context), void *con
 void vck_thread_join(struct vck_thread *thread VCK_TAKES) VCK_CAN_WAIT;
 
 /* The same without a handle: gone(context) runs at PASSIVE on a thread of the port once the new one
- * has executed its last instruction. It must not wait for another such thread. */
+ * has executed its last instruction. It must not wait for another such thread. context is in the
+ * new thread's slot to begin with, and out of it before entry returns. */
 VCK_CHECKED vck_status vck_thread_create_detached(void (*entry)(void *context), void *context,
                                                   enum vck_thread_class thread_class,
                                                   const char *name, void (*gone)(void *context),

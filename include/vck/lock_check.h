@@ -21,6 +21,13 @@
 
 VCK_BEGIN_DECLS
 
+/* Whether locks are to call what is below. */
+#if defined(NDEBUG)
+#define VCK_CHECKS_LOCKS 0
+#else
+#define VCK_CHECKS_LOCKS 1
+#endif
+
 #define VCK_LOCKS_HELD_MAX 16
 
 struct vck_held_lock {

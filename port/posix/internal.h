@@ -10,13 +10,6 @@
 #include "port/port.h"
 #include "vck/lock_check.h"
 
-/* Whether locks are checked with their call sites. */
-#if defined(NDEBUG)
-#define CHECKS_LOCKS 0
-#else
-#define CHECKS_LOCKS 1
-#endif
-
 /* What the port knows of the calling thread. */
 struct thread_state {
     vck_level level; /* simulated */
@@ -25,7 +18,7 @@ struct thread_state {
     uint32_t region_depth; /* critical regions; each mutex is one */
     void *slot;            /* the thread room's, of slot_generation */
     uint32_t slot_generation;
-    struct vck_lock_stack locks; /* when CHECKS_LOCKS */
+    struct vck_lock_stack locks; /* when VCK_CHECKS_LOCKS */
 };
 
 /* The calling thread's state. Any level. */

@@ -45,7 +45,7 @@ void vck_spinlock_init_at(struct vck_spinlock *lock, const char *site)
 {
     lock->word = 0;
     lock->saved_level = VCK_LEVEL_PASSIVE;
-    lock->lock_class = CHECKS_LOCKS ? vck_lock_class_of_site(site) : 0;
+    lock->lock_class = VCK_CHECKS_LOCKS ? vck_lock_class_of_site(site) : 0;
     lock->site_number = 0;
 }
 
@@ -67,13 +67,13 @@ void vck_spinlock_acquire_at(struct vck_spinlock *lock, const char *site) VCK_NO
 {
     struct thread_state *self = vck_posix_thread_state();
     vck_level level = self->level;
-    if (CHECKS_LOCKS)
+    if (VCK_CHECKS_LOCKS)
         check_spinlock_take(lock, self, site);
     self->level = VCK_LEVEL_DISPATCH;
     for (unsigned attempt = 0; !try_take(lock, self->id); attempt++)
         back_off(attempt);
     lock->saved_level = (uint8_t)level;
-    if (CHECKS_LOCKS)
+    if (VCK_CHECKS_LOCKS)
         note_spinlock_taken(lock, self, site);
 }
 
@@ -82,12 +82,12 @@ void vck_spinlock_release_at(struct vck_spinlock *lock, const char *site) VCK_NO
     static const char what[] = "a spin lock is released by its holder";
     struct thread_state *self = vck_posix_thread_state();
     bool is_holder = __atomic_load_n(&lock->word, __ATOMIC_RELAXED) == self->id;
-    if (CHECKS_LOCKS && !is_holder)
+    if (VCK_CHECKS_LOCKS && !is_holder)
         vck_lock_misused(
             what, site,
             vck_lock_site_of_number(__atomic_load_n(&lock->site_number, __ATOMIC_RELAXED)));
     FATAL_UNLESS(is_holder, what);
-    if (CHECKS_LOCKS)
+    if (VCK_CHECKS_LOCKS)
         vck_lock_check_released(&self->locks, lock);
     vck_level level = (vck_level)lock->saved_level;
     __atomic_store_n(&lock->word, 0, __ATOMIC_RELEASE);
@@ -98,9 +98,9 @@ void vck_spinlock_release_at(struct vck_spinlock *lock, const char *site) VCK_NO
 
 struct posix_mutex {
     pthread_mutex_t lock;
-    const char *site;   /* where it was last taken, when CHECKS_LOCKS */
+    const char *site;   /* where it was last taken, when VCK_CHECKS_LOCKS */
     uint32_t holder;    /* thread id, 0 when free; written by the holder */
-    uint8_t lock_class; /* when CHECKS_LOCKS */
+    uint8_t lock_class; /* when VCK_CHECKS_LOCKS */
 };
 _Static_assert(sizeof(struct posix_mutex) <= sizeof(struct vck_mutex), "fits the public storage");
 
@@ -114,7 +114,7 @@ void vck_mutex_init_at(struct vck_mutex *mutex, const char *site)
     struct posix_mutex *m = posix_mutex(mutex);
     m->site = NULL;
     m->holder = 0;
-    m->lock_class = CHECKS_LOCKS ? vck_lock_class_of_site(site) : 0;
+    m->lock_class = VCK_CHECKS_LOCKS ? vck_lock_class_of_site(site) : 0;
     FATAL_UNLESS(pthread_mutex_init(&m->lock, NULL) == 0, "a mutex is initialised");
 }
 
@@ -123,7 +123,7 @@ void vck_mutex_fini(struct vck_mutex *mutex)
     static const char what[] = "a mutex is finished free";
     struct posix_mutex *m = posix_mutex(mutex);
     bool is_free = __atomic_load_n(&m->holder, __ATOMIC_RELAXED) == 0;
-    if (CHECKS_LOCKS && !is_free)
+    if (VCK_CHECKS_LOCKS && !is_free)
         vck_lock_misused(what, NULL, __atomic_load_n(&m->site, __ATOMIC_RELAXED));
     FATAL_UNLESS(is_free, what);
     pthread_mutex_destroy(&m->lock);
@@ -133,7 +133,7 @@ static void check_mutex_take(struct vck_mutex *mutex, struct thread_state *self,
 {
     static const char twice[] = "a mutex is not taken twice by one thread";
     struct posix_mutex *m = posix_mutex(mutex);
-    if (CHECKS_LOCKS)
+    if (VCK_CHECKS_LOCKS)
         vck_lock_check_take(&self->locks, mutex, &m->lock_class, site, twice);
     FATAL_UNLESS(__atomic_load_n(&m->holder, __ATOMIC_RELAXED) != self->id, twice);
 }
@@ -148,7 +148,7 @@ void vck_mutex_acquire_at(struct vck_mutex *mutex, const char *site) VCK_NO_ANAL
     pthread_mutex_lock(&m->lock);
     __atomic_store_n(&m->holder, self->id, __ATOMIC_RELAXED);
     self->mutexes_held++;
-    if (!CHECKS_LOCKS)
+    if (!VCK_CHECKS_LOCKS)
         return;
     __atomic_store_n(&m->site, site, __ATOMIC_RELAXED);
     vck_lock_check_taken(&self->locks, &(struct vck_held_lock){mutex, site, m->lock_class, false});
@@ -161,10 +161,10 @@ void vck_mutex_release_at(struct vck_mutex *mutex, const char *site) VCK_NO_ANAL
     struct posix_mutex *m = posix_mutex(mutex);
     struct thread_state *self = vck_posix_thread_state();
     bool is_holder = __atomic_load_n(&m->holder, __ATOMIC_RELAXED) == self->id;
-    if (CHECKS_LOCKS && !is_holder)
+    if (VCK_CHECKS_LOCKS && !is_holder)
         vck_lock_misused(what, site, __atomic_load_n(&m->site, __ATOMIC_RELAXED));
     FATAL_UNLESS(is_holder, what);
-    if (CHECKS_LOCKS)
+    if (VCK_CHECKS_LOCKS)
         vck_lock_check_released(&self->locks, mutex);
     self->mutexes_held--;
     __atomic_store_n(&m->holder, 0, __ATOMIC_RELAXED);
@@ -174,5 +174,5 @@ void vck_mutex_release_at(struct vck_mutex *mutex, const char *site) VCK_NO_ANAL
 
 struct vck_lock_stack *vck_lock_stack_of_thread(void)
 {
-    return CHECKS_LOCKS ? &vck_posix_thread_state()->locks : NULL;
+    return VCK_CHECKS_LOCKS ? &vck_posix_thread_state()->locks : NULL;
 }

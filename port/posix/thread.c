@@ -64,11 +64,70 @@ static void hand_to_reaper(struct vck_thread *thread)
     pthread_mutex_unlock(&reaper_lock);
 }
 
+/* ---- the slot ---- */
+
+static pthread_mutex_t key_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_key_t key;
+static bool has_key;
+static void (*slot_ended)(void *value);
+static uint32_t slot_generation = 1;
+
+void *vck_thread_slot(void)
+{
+    struct thread_state *self = vck_posix_thread_state();
+    uint32_t generation = __atomic_load_n(&slot_generation, __ATOMIC_ACQUIRE);
+    return self->slot_generation == generation ? self->slot : NULL;
+}
+
+static void end_slot(void *unused)
+{
+    void *value = vck_thread_slot();
+    (void)unused;
+    if (value != NULL)
+        __atomic_load_n(&slot_ended, __ATOMIC_RELAXED)(value);
+}
+
+static bool make_key(void)
+{
+    pthread_mutex_lock(&key_lock);
+    has_key = has_key || pthread_key_create(&key, end_slot) == 0;
+    bool made = has_key;
+    pthread_mutex_unlock(&key_lock);
+    return made;
+}
+
+static void fill_slot(void *value)
+{
+    struct thread_state *self = vck_posix_thread_state();
+    self->slot = value;
+    self->slot_generation = __atomic_load_n(&slot_generation, __ATOMIC_ACQUIRE);
+}
+
+vck_status vck_thread_slot_set(void *value, void (*on_end)(void *value))
+{
+    VCK_ASSERT_LEVEL(VCK_LEVEL_APC);
+    if (!make_key() || pthread_setspecific(key, &has_key) != 0)
+        return VCK_NO_MEMORY;
+    __atomic_store_n(&slot_ended, on_end, __ATOMIC_RELAXED);
+    fill_slot(value);
+    return VCK_OK;
+}
+
+void vck_thread_slot_clear(void)
+{
+    vck_posix_thread_state()->slot = NULL;
+}
+
+void vck_thread_slot_reset_all(void)
+{
+    __atomic_add_fetch(&slot_generation, 1, __ATOMIC_RELEASE);
+}
+
 /* ---- the end of a thread ---- */
 
 __attribute__((noreturn)) VCK_COLD static void ends_wrongly(const char *what, const char *site)
 {
-    if (CHECKS_LOCKS)
+    if (VCK_CHECKS_LOCKS)
         vck_lock_misused(what, "its end", site);
     vck_assert_failed(what, __FILE__, __LINE__);
 }
@@ -89,8 +148,10 @@ static void *run(void *argument)
 {
     struct vck_thread *thread = argument;
     vck_posix_thread_state()->id = thread->id;
-    if (thread->gone != NULL)
+    if (thread->gone != NULL) {
         thread->pthread = pthread_self();
+        fill_slot(thread->context);
+    }
     pthread_setname_np(pthread_self(), thread->name);
     /* Not SCHED_IDLE: such a thread, preempted inside a spin lock, would stop the others for as
      * long as the machine is busy. The niceness is the thread's own on Linux. */
@@ -197,58 +258,4 @@ void vck_thread_yield(void)
 {
     VCK_ASSERT_LEVEL(VCK_LEVEL_APC);
     sched_yield();
-}
-
-/* ---- the slot ---- */
-
-static pthread_mutex_t key_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_key_t key;
-static bool has_key;
-static void (*slot_ended)(void *value);
-static uint32_t slot_generation = 1;
-
-void *vck_thread_slot(void)
-{
-    struct thread_state *self = vck_posix_thread_state();
-    uint32_t generation = __atomic_load_n(&slot_generation, __ATOMIC_ACQUIRE);
-    return self->slot_generation == generation ? self->slot : NULL;
-}
-
-static void end_slot(void *unused)
-{
-    void *value = vck_thread_slot();
-    (void)unused;
-    if (value != NULL)
-        __atomic_load_n(&slot_ended, __ATOMIC_RELAXED)(value);
-}
-
-static bool make_key(void)
-{
-    pthread_mutex_lock(&key_lock);
-    has_key = has_key || pthread_key_create(&key, end_slot) == 0;
-    bool made = has_key;
-    pthread_mutex_unlock(&key_lock);
-    return made;
-}
-
-vck_status vck_thread_slot_set(void *value, void (*on_end)(void *value))
-{
-    VCK_ASSERT_LEVEL(VCK_LEVEL_APC);
-    struct thread_state *self = vck_posix_thread_state();
-    if (!make_key() || pthread_setspecific(key, self) != 0)
-        return VCK_NO_MEMORY;
-    __atomic_store_n(&slot_ended, on_end, __ATOMIC_RELAXED);
-    self->slot = value;
-    self->slot_generation = __atomic_load_n(&slot_generation, __ATOMIC_ACQUIRE);
-    return VCK_OK;
-}
-
-void vck_thread_slot_clear(void)
-{
-    vck_posix_thread_state()->slot = NULL;
-}
-
-void vck_thread_slot_reset_all(void)
-{
-    __atomic_add_fetch(&slot_generation, 1, __ATOMIC_RELEASE);
 }

@@ -78,6 +78,7 @@ struct detached {
     uint32_t id;
     uint32_t id_inside;
     vck_level gone_level;
+    bool has_slot;
     bool is_destructor_run;
     bool was_destructor_run;
 };
@@ -92,6 +93,8 @@ static void run_detached(void *context)
 {
     struct detached *detached = context;
     detached->id_inside = vck_thread_id();
+    detached->has_slot = vck_thread_slot() == detached;
+    vck_thread_slot_clear();
     pthread_setspecific(detached->key, detached);
 }
 
@@ -114,6 +117,7 @@ static void test_detached_thread_tells_when_it_is_gone(void **state) VCK_CAN_WAI
                                                 "detached", detached_is_gone, &detached.id),
                      VCK_OK);
     assert_int_equal(vck_event_wait(&detached.gone_is_called, VCK_FOREVER), VCK_OK);
+    assert_true(detached.has_slot);
     assert_true(detached.was_destructor_run);
     assert_int_equal(detached.gone_level, VCK_LEVEL_PASSIVE);
     assert_int_equal(detached.id, detached.id_inside);

@@ -20,7 +20,8 @@ static const void *identity(const struct vck_rwlock *rwlock)
 
 void vck_rwlock_init_at(struct vck_rwlock *rwlock, const char *site)
 {
-    *rwlock = (struct vck_rwlock){.lock_class = site != NULL ? vck_lock_class_of_site(site) : 0};
+    *rwlock =
+        (struct vck_rwlock){.lock_class = VCK_CHECKS_LOCKS ? vck_lock_class_of_site(site) : 0};
     vck_spinlock_init(&rwlock->lock);
 }
 
@@ -61,14 +62,26 @@ static struct vck_waiter *grant_next(struct vck_rwlock *rwlock)
     return chain;
 }
 
+static void check_take(struct vck_rwlock *rwlock, const char *site)
+{
+    vck_lock_check_take(vck_lock_stack_of_thread(), identity(rwlock), &rwlock->lock_class, site,
+                        "a reader/writer lock is not taken twice by one thread");
+}
+
+static void note_taken(struct vck_rwlock *rwlock, const char *site)
+{
+    __atomic_store_n(&rwlock->site, site, __ATOMIC_RELAXED);
+    vck_lock_check_taken(
+        vck_lock_stack_of_thread(),
+        &(struct vck_held_lock){identity(rwlock), site, rwlock->lock_class, false});
+}
+
 static void acquire(struct vck_rwlock *rwlock, uint32_t want, const char *site) VCK_CAN_WAIT
 {
-    struct vck_lock_stack *held = vck_lock_stack_of_thread();
     struct vck_waiter waiter;
     vck_level_check_at(VCK_LEVEL_APC, site);
-    if (held != NULL)
-        vck_lock_check_take(held, identity(rwlock), &rwlock->lock_class, site,
-                            "a reader/writer lock is not taken twice by one thread");
+    if (VCK_CHECKS_LOCKS)
+        check_take(rwlock, site);
     vck_critical_region_enter();
     vck_spinlock_acquire(&rwlock->lock);
     bool is_granted = rwlock->waiters.first == NULL && try_grant(rwlock, want, vck_thread_id());
@@ -77,16 +90,14 @@ static void acquire(struct vck_rwlock *rwlock, uint32_t want, const char *site) 
     vck_spinlock_release(&rwlock->lock);
     if (!is_granted)
         (void)vck_waiters_sleep(&rwlock->waiters, &waiter, &rwlock->lock, VCK_FOREVER);
-    if (held == NULL)
-        return;
-    __atomic_store_n(&rwlock->site, site, __ATOMIC_RELAXED);
-    vck_lock_check_taken(
-        held, &(struct vck_held_lock){identity(rwlock), site, rwlock->lock_class, false});
+    if (VCK_CHECKS_LOCKS)
+        note_taken(rwlock, site);
 }
 
 static void release(struct vck_rwlock *rwlock, struct vck_waiter *chain)
 {
-    vck_lock_check_released(vck_lock_stack_of_thread(), identity(rwlock));
+    if (VCK_CHECKS_LOCKS)
+        vck_lock_check_released(vck_lock_stack_of_thread(), identity(rwlock));
     vck_waiters_wake(chain);
     vck_critical_region_leave();
 }
@@ -94,7 +105,7 @@ static void release(struct vck_rwlock *rwlock, struct vck_waiter *chain)
 /* Readers are only counted, so who reads is known where locks are checked, and only there. */
 static bool may_hold(const struct vck_rwlock *rwlock)
 {
-    struct vck_lock_stack *held = vck_lock_stack_of_thread();
+    struct vck_lock_stack *held = VCK_CHECKS_LOCKS ? vck_lock_stack_of_thread() : NULL;
     return held == NULL || held->untracked > 0 ||
            vck_lock_check_find(held, identity(rwlock)) != NULL;
 }

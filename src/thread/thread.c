@@ -140,8 +140,6 @@ void vck_threads_fini(void)
 static void run_spawned(void *context) VCK_CAN_WAIT
 {
     struct vck_thread_handle *handle = context;
-    /* Cannot fail any more: without the slot the thread would not know itself. */
-    VCK_ASSERT(vck_thread_slot_set(handle, adopted_thread_ended) == VCK_OK);
     enlist(handle, vck_thread_id());
     handle->entry(handle->context);
     end_thread(handle);
