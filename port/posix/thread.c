@@ -144,6 +144,29 @@ static void check_end(void)
         ends_wrongly("a thread ends outside critical regions", oldest);
 }
 
+/* The argument of sched_setattr(2), for which glibc 2.36 has no declaration. */
+struct scheduling {
+    uint32_t size;
+    uint32_t policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t slice_ns; /* sched_runtime */
+    uint64_t deadline_ns;
+    uint64_t period_ns;
+};
+
+/* Not SCHED_IDLE: such a thread, preempted inside a spin lock, would stop the others for as long as
+ * the machine is busy. Since 6.12 the kernel also takes a slice: a short one, because whoever wakes
+ * up may have to wait for the end of it. Both are the thread's own on Linux. */
+static void give_way(void)
+{
+    struct scheduling want = {
+        .size = sizeof(want), .policy = SCHED_OTHER, .nice = 19, .slice_ns = 100000};
+    if (syscall(SYS_sched_setattr, 0, &want, 0) != 0)
+        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), 19);
+}
+
 static void *run(void *argument)
 {
     struct vck_thread *thread = argument;
@@ -153,10 +176,8 @@ static void *run(void *argument)
         fill_slot(thread->context);
     }
     pthread_setname_np(pthread_self(), thread->name);
-    /* Not SCHED_IDLE: such a thread, preempted inside a spin lock, would stop the others for as
-     * long as the machine is busy. The niceness is the thread's own on Linux. */
     if (thread->thread_class == VCK_THREAD_BACKGROUND)
-        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), 19);
+        give_way();
     thread->entry(thread->context);
     check_end();
     if (thread->gone != NULL)
