@@ -10,13 +10,14 @@
  * is left. Deleting the network, or an object above it, stops it.
  *
  * On ports that are driven (port/sockets.h) completions come out of a thread of the network, or,
- * with VCK_NETWORK_DRIVEN, out of whoever calls wait and poll: an executor's worker, which then
- * sleeps in the system's own wait and needs no second thread to be woken by.
+ * with VCK_NETWORK_DRIVEN, out of an executor's worker, which then sleeps in the system's own wait
+ * and needs no second thread to be woken by.
  */
 #ifndef VCK_NETWORK_H
 #define VCK_NETWORK_H
 
 #include "port/sockets.h"
+#include "vck/executor.h"
 #include "vck/future.h"
 #include "vck/list.h"
 #include "vck/object.h"
@@ -26,7 +27,7 @@ VCK_BEGIN_DECLS
 struct vck_network;
 
 /* options.flags */
-#define VCK_NETWORK_DRIVEN 1u /* the caller calls wait and poll; no thread is created */
+#define VCK_NETWORK_DRIVEN 1u /* by what get_idle gives; no thread is created */
 
 struct vck_network_options {
     struct vck_object *parent; /* NULL: a root */
@@ -44,14 +45,13 @@ void vck_network_destroy(struct vck_network *network VCK_TAKES) VCK_CAN_WAIT;
 /* BUSY when it is started already or being stopped, NO_MEMORY (no thread). PASSIVE. */
 VCK_CHECKED vck_status vck_network_start(struct vck_network *network) VCK_CAN_WAIT;
 /* Harmless when it is not started. Names that are being resolved are waited for where the system
- * cannot be interrupted: at destroy. PASSIVE; not from inside wait or poll. */
+ * cannot be interrupted: at destroy. PASSIVE; with VCK_NETWORK_DRIVEN not on the driver. */
 void vck_network_stop(struct vck_network *network) VCK_CAN_WAIT;
 
-/* With VCK_NETWORK_DRIVEN. One thread at a time waits; any may poll. wake ends a wait, or the next.
- * wait, poll: PASSIVE; wake: DISPATCH. */
-void vck_network_wait(struct vck_network *network, uint64_t deadline_ns) VCK_CAN_WAIT;
-void vck_network_poll(struct vck_network *network);
-void vck_network_wake(struct vck_network *network);
+/* With VCK_NETWORK_DRIVEN: what the driver sleeps in, for vck_executor_options of an executor with
+ * one worker, which is destroyed before the network. NULL where nothing needs to be driven; an
+ * executor takes that, too. Any level. */
+struct vck_idle *vck_network_get_idle(struct vck_network *network);
 
 /* The system's number of the last creation of a socket that failed, for messages to people. */
 int32_t vck_network_native_error(const struct vck_network *network);

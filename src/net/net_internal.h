@@ -20,6 +20,7 @@ enum network_state {
 struct vck_network {
     struct vck_sockets *sockets; /* the port's */
     struct vck_mutex control;    /* one start or stop at a time */
+    struct vck_idle idle;
     struct vck_thread *driver;
     bool driver_stops;
     bool is_driven_by_caller;

@@ -65,19 +65,33 @@ static void stop_driver(struct vck_network *network) VCK_CAN_WAIT
     network->driver = NULL;
 }
 
-void vck_network_wait(struct vck_network *network, uint64_t deadline_ns)
+/* ---- driven by an executor ---- */
+
+static struct vck_network *network_of(struct vck_idle *idle)
 {
-    vck_sockets_wait(network->sockets, deadline_ns);
+    return VCK_CONTAINER_OF(idle, struct vck_network, idle);
 }
 
-void vck_network_poll(struct vck_network *network)
+static void idle_wait(struct vck_idle *idle, uint64_t deadline_ns) VCK_NO_ANALYSIS
 {
-    vck_sockets_poll(network->sockets);
+    vck_sockets_wait(network_of(idle)->sockets, deadline_ns);
 }
 
-void vck_network_wake(struct vck_network *network)
+static void idle_poll(struct vck_idle *idle)
 {
-    vck_sockets_wake(network->sockets);
+    vck_sockets_poll(network_of(idle)->sockets);
+}
+
+static void idle_wake(struct vck_idle *idle)
+{
+    vck_sockets_wake(network_of(idle)->sockets);
+}
+
+static const struct vck_idle_ops idle_ops = {idle_wait, idle_poll, idle_wake};
+
+struct vck_idle *vck_network_get_idle(struct vck_network *network)
+{
+    return vck_sockets_is_driven(network->sockets) ? &network->idle : NULL;
 }
 
 /* ---- start and stop ---- */
@@ -215,6 +229,7 @@ static vck_status network_init(struct vck_object *object, void *context,
         return status;
     network->is_driven_by_caller = (options->flags & VCK_NETWORK_DRIVEN) != 0;
     network->armed_ns = VCK_FOREVER;
+    network->idle.ops = &idle_ops;
     vck_mutex_init(&network->control);
     vck_spinlock_init(&network->lock);
     vck_event_init(&network->drained);
