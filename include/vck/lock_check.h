@@ -59,7 +59,8 @@ const char *vck_lock_site_of_number(uint16_t number);
 void vck_lock_check_take(const struct vck_lock_stack *stack, const void *lock, uint8_t *lock_class,
                          const char *site, const char *twice);
 /* Once it has it, and when it gives it back. */
-void vck_lock_check_taken(struct vck_lock_stack *stack, const struct vck_held_lock *lock);
+void vck_lock_check_taken(struct vck_lock_stack *stack, const void *lock, const uint8_t *lock_class,
+                          const char *site, bool is_raising);
 void vck_lock_check_released(struct vck_lock_stack *stack, const void *lock);
 
 /* The entry of a lock, NULL when the thread does not hold it or too many. */

@@ -60,7 +60,7 @@ static void note_spinlock_taken(struct vck_spinlock *lock, struct thread_state *
                                 const char *site)
 {
     __atomic_store_n(&lock->site_number, vck_lock_site_number(site), __ATOMIC_RELAXED);
-    vck_lock_check_taken(&self->locks, &(struct vck_held_lock){lock, site, lock->lock_class, true});
+    vck_lock_check_taken(&self->locks, lock, &lock->lock_class, site, true);
 }
 
 void vck_spinlock_acquire_at(struct vck_spinlock *lock, const char *site) VCK_NO_ANALYSIS
@@ -151,7 +151,7 @@ void vck_mutex_acquire_at(struct vck_mutex *mutex, const char *site) VCK_NO_ANAL
     if (!VCK_CHECKS_LOCKS)
         return;
     __atomic_store_n(&m->site, site, __ATOMIC_RELAXED);
-    vck_lock_check_taken(&self->locks, &(struct vck_held_lock){mutex, site, m->lock_class, false});
+    vck_lock_check_taken(&self->locks, mutex, &m->lock_class, site, false);
 }
 
 void vck_mutex_release_at(struct vck_mutex *mutex, const char *site) VCK_NO_ANALYSIS

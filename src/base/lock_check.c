@@ -211,14 +211,21 @@ void vck_lock_check_take(const struct vck_lock_stack *stack, const void *lock, u
         check_order(&stack->held[i], own, site);
 }
 
-void vck_lock_check_taken(struct vck_lock_stack *stack, const struct vck_held_lock *lock)
+void vck_lock_check_taken(struct vck_lock_stack *stack, const void *lock, const uint8_t *lock_class,
+                          const char *site, bool is_raising)
 {
     if (stack == NULL)
         return;
-    if (stack->count < VCK_LOCKS_HELD_MAX)
-        stack->held[stack->count++] = *lock;
-    else
+    if (stack->count == VCK_LOCKS_HELD_MAX) {
         stack->untracked++;
+        return;
+    }
+    stack->held[stack->count++] = (struct vck_held_lock){
+        .lock = lock,
+        .site = site,
+        .lock_class = __atomic_load_n(lock_class, __ATOMIC_RELAXED),
+        .is_raising = is_raising,
+    };
 }
 
 void vck_lock_check_released(struct vck_lock_stack *stack, const void *lock)

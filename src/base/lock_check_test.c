@@ -21,7 +21,7 @@ static void init_locks(void)
 static void take(struct lock *lock, const char *site)
 {
     vck_lock_check_take(&stack, lock, &lock->lock_class, site, "a lock is not taken twice");
-    vck_lock_check_taken(&stack, &(struct vck_held_lock){lock, site, lock->lock_class, false});
+    vck_lock_check_taken(&stack, lock, &lock->lock_class, site, false);
 }
 
 static void release(struct lock *lock)
@@ -79,7 +79,7 @@ static void test_stack_knows_what_is_held(void **state)
     assert_null(vck_lock_check_find(NULL, &locks[0]));
     assert_null(vck_lock_check_find(&stack, &locks[0]));
     take(&locks[0], "at-a");
-    vck_lock_check_taken(&stack, &(struct vck_held_lock){&locks[1], "at-spin", 1, true});
+    vck_lock_check_taken(&stack, &locks[1], &locks[1].lock_class, "at-spin", true);
     assert_string_equal(vck_lock_check_find(&stack, &locks[0])->site, "at-a");
     assert_string_equal(vck_lock_check_raised_at(&stack), "at-spin");
     release(&locks[0]);

@@ -121,6 +121,39 @@ static void test_blocking_above_apc_names_both_call_sites(void **state)
     expect_report(enter_region_raised, "called at DISPATCH, allowed up to APC");
 }
 
+/* The opposite: what only wakes is for timer callbacks and code under spin locks too. */
+static void test_what_wakes_may_be_called_at_dispatch(void **state) VCK_NO_ANALYSIS
+{
+    static struct vck_once done;
+    struct vck_thread_handle *self = vck_thread_get_current();
+    struct vck_thread_handle *found = NULL;
+    (void)state;
+    assert_non_null(self);
+    vck_spinlock_acquire(&spin);
+    vck_status statuses[] = {
+        vck_semaphore_release(&semaphore, 0),
+        vck_once_try(&done, run_nothing, NULL),
+        vck_thread_find(vck_thread_id(), &found),
+    };
+    vck_condition_signal(&condition);
+    vck_condition_broadcast(&condition);
+    vck_event_set(&event);
+    vck_event_reset(&event);
+    bool is_acquired = vck_rundown_acquire(&rundown);
+    if (is_acquired)
+        vck_rundown_release(&rundown);
+    vck_thread_handle_ref(self);
+    vck_thread_unpark(self);
+    vck_thread_handle_unref(self);
+    vck_thread_handle_unref(found);
+    vck_spinlock_release(&spin);
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
+        assert_int_equal(statuses[i], VCK_OK);
+    assert_true(is_acquired);
+    assert_ptr_equal(found, self);
+    vck_threads_fini();
+}
+
 /* ---- releasing ---- */
 
 static void release_free_spin_lock(void) VCK_NO_ANALYSIS
@@ -370,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_recursive_take_names_both_call_sites),
         cmocka_unit_test(test_lock_order_inversion_names_both_call_sites_of_both_orders),
         cmocka_unit_test(test_lock_held_at_thread_end_names_its_call_site),
+        cmocka_unit_test(test_what_wakes_may_be_called_at_dispatch),
     };
     places = mmap(NULL, sizeof(*places), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (places == MAP_FAILED)

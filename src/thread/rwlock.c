@@ -71,9 +71,8 @@ static void check_take(struct vck_rwlock *rwlock, const char *site)
 static void note_taken(struct vck_rwlock *rwlock, const char *site)
 {
     __atomic_store_n(&rwlock->site, site, __ATOMIC_RELAXED);
-    vck_lock_check_taken(
-        vck_lock_stack_of_thread(),
-        &(struct vck_held_lock){identity(rwlock), site, rwlock->lock_class, false});
+    vck_lock_check_taken(vck_lock_stack_of_thread(), identity(rwlock), &rwlock->lock_class, site,
+                         false);
 }
 
 static void acquire(struct vck_rwlock *rwlock, uint32_t want, const char *site) VCK_CAN_WAIT

@@ -117,6 +117,7 @@ static struct vck_thread_handle *adopt_current(void)
 
 struct vck_thread_handle *vck_thread_get_current(void)
 {
+    VCK_ASSERT_LEVEL(VCK_LEVEL_APC);
     struct vck_thread_handle *handle = vck_thread_slot();
     return handle != NULL ? handle : adopt_current();
 }

@@ -45,6 +45,7 @@ vck_status vck_thread_local_init(struct vck_thread_local *local, void (*destroy)
 
 void *vck_thread_local_get(const struct vck_thread_local *local)
 {
+    VCK_ASSERT_LEVEL(VCK_LEVEL_APC);
     struct vck_thread_handle *self = vck_thread_slot();
     return self != NULL ? __atomic_load_n(&self->values[local->index], __ATOMIC_ACQUIRE) : NULL;
 }
