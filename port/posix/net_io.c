@@ -79,12 +79,19 @@ static enum outcome send_stream(struct posix_socket *s, struct vck_socket_io *io
         if (sent < 0)
             return is_for_later(errno) ? OUTCOME_WAIT : fail(io, errno);
         io->done_bytes += (size_t)sent;
-        bool is_short = (size_t)sent < pieces.bytes;
+        bool is_short = (size_t)sent < pieces.bytes && !posix_socket_is(&s->failed);
         if (!(io->flags & VCK_SOCKET_ALL))
             return is_short ? OUTCOME_DRAINED : OUTCOME_DONE;
         if (is_short)
             return OUTCOME_WAIT;
     }
+}
+
+/* Whether reads that stop short prove nothing: an error, or bytes behind a mark, come after them
+ * and no event will tell. */
+static bool more_may_follow(const struct posix_socket *s)
+{
+    return posix_socket_is(&s->failed) || posix_socket_is(&s->urgent);
 }
 
 /* A read that stops short has taken everything there was; once the peer's end has arrived, that
@@ -98,7 +105,8 @@ static enum outcome recv_stream(struct posix_socket *s, struct vck_socket_io *io
             return OUTCOME_DONE;
         if (posix_socket_is(&s->is_client) && !posix_socket_is(&s->registered))
             return OUTCOME_WAIT;
-        bool end_is_here = posix_socket_is(&s->peer_ended) && !posix_socket_is(&s->urgent);
+        bool more = more_may_follow(s);
+        bool end_is_here = posix_socket_is(&s->peer_ended) && !more;
         struct msghdr message = {.msg_iov = pieces.vectors, .msg_iovlen = pieces.count};
         ssize_t got = pieces.count == 1
                           ? recv(s->fd, pieces.vectors[0].iov_base, pieces.vectors[0].iov_len, 0)
@@ -113,8 +121,8 @@ static enum outcome recv_stream(struct posix_socket *s, struct vck_socket_io *io
         if (s->at_end)
             return OUTCOME_DONE;
         if (!(io->flags & VCK_SOCKET_ALL))
-            return is_short ? OUTCOME_DRAINED : OUTCOME_DONE;
-        if (is_short && !posix_socket_is(&s->urgent))
+            return is_short && !more ? OUTCOME_DRAINED : OUTCOME_DONE;
+        if (is_short && !more)
             return OUTCOME_WAIT;
     }
 }
