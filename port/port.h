@@ -29,19 +29,31 @@ VCK_BEGIN_DECLS
 
 /* Zeroed memory aligned to 16 bytes, NULL when there is none. tag names the room for leak reports
  * (four characters, as NT's pool tags). free accepts NULL. DISPATCH. */
-VCK_CHECKED void *vck_alloc(size_t size_bytes, uint32_t tag);
+VCK_CHECKED void *vck_alloc_at(size_t size_bytes, uint32_t tag, const char *site);
 void vck_free(void *p);
+#define vck_alloc(size_bytes, tag) vck_alloc_at((size_bytes), (tag), VCK_HERE)
 
 /* Zeroed memory aligned to a page, never paged out where the port can lock it, left out of dumps
  * where it can. For I/O buffers and keys. Freed with the same size. PASSIVE. */
-VCK_CHECKED void *vck_alloc_pages(size_t size_bytes, uint32_t tag);
+VCK_CHECKED void *vck_alloc_pages_at(size_t size_bytes, uint32_t tag, const char *site);
 void vck_free_pages(void *p, size_t size_bytes);
+#define vck_alloc_pages(size_bytes, tag) vck_alloc_pages_at((size_bytes), (tag), VCK_HERE)
 
 #define VCK_TAG(a, b, c, d)                                                                        \
     ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 
 /* Allocations that are live now, for leak checks in tests. */
 size_t vck_alloc_live_count(void);
+
+#define VCK_TAG_ANY 0u
+
+/* Calls sink(context, ...) for each live allocation of the tag, VCK_TAG_ANY: of all, in no order,
+ * and returns their number. site is where it was made ("file:line"). The sink allocates and frees
+ * nothing and takes no lock; NULL only counts. Builds with NDEBUG keep no list: 0. DISPATCH. */
+size_t vck_alloc_report(uint32_t tag,
+                        void (*sink)(void *context, uint32_t tag, size_t size_bytes,
+                                     const char *site),
+                        void *context);
 
 /* Makes the N-th allocation from now fail once (1 = the next), 0 to switch off. Tests only; a port
  * without it ignores the call. */
@@ -188,6 +200,21 @@ void *vck_thread_slot(void);
 VCK_CHECKED vck_status vck_thread_slot_set(void *value, void (*ended)(void *value));
 void vck_thread_slot_clear(void);
 void vck_thread_slot_reset_all(void);
+
+/* ---- deferred work ---- */
+
+/* Storage of one piece of work, inside what it is about; zeroed to begin with. */
+struct vck_work {
+    struct vck_work *next;
+    void (*run)(struct vck_work *work);
+};
+
+/* Has run(work) called once at PASSIVE, on a thread of the port, in order, one at a time. Cannot
+ * fail. The storage is in use until run begins, and not after. DISPATCH. */
+void vck_defer(struct vck_work *work, void (*run)(struct vck_work *work));
+/* Waits until all work deferred so far, and what that deferred, has run and the thread that ran it
+ * has executed its last instruction here. Nothing when called by such work. PASSIVE. */
+void vck_defer_drain(void) VCK_CAN_WAIT;
 
 /* ---- clock and timers ---- */
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
 #include <malloc.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "port/posix/internal.h"
+#include "vck/list.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define UNDER_ASAN 1
@@ -21,13 +23,33 @@
 #define MAGIC_LIVE  0x6b63762bu
 #define MAGIC_FREED 0x6b63762du
 
+/* Who allocated what, in builds without NDEBUG. */
+#if defined(NDEBUG)
+#define KEEPS_LIST 0
+#else
+#define KEEPS_LIST 1
+#endif
+
+#define SHARD_COUNT 256u
+
+struct allocation {
+    struct vck_link link; /* in its shard */
+    const void *memory;
+    const char *site;
+    size_t size_bytes;
+    uint32_t tag;
+};
+
 /* In front of every block, so that a wrong or second free is noticed. */
 struct header {
-    uint32_t magic;
-    uint32_t tag;
+#if KEEPS_LIST
+    struct allocation allocation;
+#endif
     uint64_t size_bytes;
+    uint32_t tag;
+    uint32_t magic;
 };
-_Static_assert(sizeof(struct header) == 16, "blocks stay aligned to 16 bytes");
+_Static_assert(sizeof(struct header) % 16 == 0, "blocks stay aligned to 16 bytes");
 _Static_assert(_Alignof(max_align_t) >= 16, "calloc aligns to 16 bytes");
 
 static size_t live_count;
@@ -60,7 +82,95 @@ static void count_live(size_t change)
     __atomic_add_fetch(&live_count, change, __ATOMIC_RELAXED);
 }
 
-void *vck_alloc(size_t size_bytes, uint32_t tag)
+/* ---- the list: by address, so that threads seldom meet ---- */
+
+static struct shard {
+    pthread_mutex_t lock;
+    struct vck_link allocations;
+} shards[SHARD_COUNT];
+static pthread_once_t shards_once = PTHREAD_ONCE_INIT;
+
+static void init_shards(void)
+{
+    for (size_t i = 0; i < SHARD_COUNT; i++) {
+        pthread_mutex_init(&shards[i].lock, NULL);
+        vck_link_init(&shards[i].allocations);
+    }
+}
+
+static struct shard *shard_of(const void *memory)
+{
+    uint64_t mixed = (uint64_t)(uintptr_t)memory * UINT64_C(0x9e3779b97f4a7c15);
+    pthread_once(&shards_once, init_shards);
+    return &shards[(mixed >> 32) % SHARD_COUNT];
+}
+
+static void enlist(struct allocation *allocation, const struct allocation *value)
+{
+    struct shard *shard = shard_of(value->memory);
+    *allocation = *value;
+    pthread_mutex_lock(&shard->lock);
+    vck_list_push_back(&shard->allocations, &allocation->link);
+    pthread_mutex_unlock(&shard->lock);
+}
+
+#if KEEPS_LIST
+static void delist(struct allocation *allocation)
+{
+    struct shard *shard = shard_of(allocation->memory);
+    pthread_mutex_lock(&shard->lock);
+    vck_link_remove(&allocation->link);
+    pthread_mutex_unlock(&shard->lock);
+}
+#endif
+
+/* Pages have no header: their entry is found by address and freed. */
+static void delist_pages(const void *memory)
+{
+    struct shard *shard = shard_of(memory);
+    struct allocation *found = NULL;
+    pthread_mutex_lock(&shard->lock);
+    VCK_LIST_FOR_EACH(link, next, &shard->allocations)
+    {
+        struct allocation *allocation = VCK_CONTAINER_OF(link, struct allocation, link);
+        if (allocation->memory != memory)
+            continue;
+        vck_link_remove(link);
+        found = allocation;
+        break;
+    }
+    pthread_mutex_unlock(&shard->lock);
+    FATAL_UNLESS(found != NULL, "pages to free are live");
+    free(found);
+}
+
+size_t vck_alloc_report(uint32_t tag,
+                        void (*sink)(void *context, uint32_t tag, size_t size_bytes,
+                                     const char *site),
+                        void *context)
+{
+    size_t count = 0;
+    for (size_t i = 0; KEEPS_LIST && i < SHARD_COUNT; i++) {
+        struct shard *shard = &shards[i];
+        pthread_once(&shards_once, init_shards);
+        pthread_mutex_lock(&shard->lock);
+        VCK_LIST_FOR_EACH(link, next, &shard->allocations)
+        {
+            struct allocation *a = VCK_CONTAINER_OF(link, struct allocation, link);
+            if (tag != VCK_TAG_ANY && tag != a->tag)
+                continue;
+            count++;
+            if (sink != NULL)
+                sink(context, a->tag, a->size_bytes, a->site);
+        }
+        pthread_mutex_unlock(&shard->lock);
+    }
+    return count;
+}
+
+/* ---- blocks ---- */
+
+void *vck_alloc_at(size_t size_bytes, uint32_t tag, const char *site)
 {
     if (is_failure_due() || size_bytes > PTRDIFF_MAX - sizeof(struct header))
         return NULL;
@@ -71,6 +181,13 @@ void *vck_alloc(size_t size_bytes, uint32_t tag)
     header->tag = tag;
     header->size_bytes = size_bytes;
     count_live(1);
+#if KEEPS_LIST
+    enlist(&header->allocation,
+           &(struct allocation){
+               .memory = header + 1, .site = site, .size_bytes = size_bytes, .tag = tag});
+#else
+    (void)site;
+#endif
     return header + 1;
 }
 
@@ -83,8 +200,13 @@ void vck_free(void *p)
     FATAL_UNLESS(header->magic == MAGIC_LIVE, "memory to free is from vck_alloc and undamaged");
     header->magic = MAGIC_FREED;
     count_live((size_t)-1);
+#if KEEPS_LIST
+    delist(&header->allocation);
+#endif
     free(header);
 }
+
+/* ---- pages ---- */
 
 static size_t page_size_bytes(void)
 {
@@ -120,16 +242,24 @@ static void *map_pages(size_t size_bytes, size_t rounded_bytes)
     return p;
 }
 
-void *vck_alloc_pages(size_t size_bytes, uint32_t tag)
+void *vck_alloc_pages_at(size_t size_bytes, uint32_t tag, const char *site)
 {
-    (void)tag;
     VCK_ASSERT_LEVEL(VCK_LEVEL_PASSIVE);
     size_t rounded_bytes = round_up_to_pages(size_bytes);
     if (is_failure_due() || rounded_bytes == 0)
         return NULL;
+    struct allocation *entry = KEEPS_LIST ? malloc(sizeof(*entry)) : NULL;
+    if (KEEPS_LIST && entry == NULL)
+        return NULL;
     void *p = map_pages(size_bytes, rounded_bytes);
-    if (p != NULL)
-        count_live(1);
+    if (p == NULL) {
+        free(entry);
+        return NULL;
+    }
+    count_live(1);
+    if (KEEPS_LIST)
+        enlist(entry, &(struct allocation){
+                          .memory = p, .site = site, .size_bytes = size_bytes, .tag = tag});
     return p;
 }
 
@@ -140,6 +270,8 @@ void vck_free_pages(void *p, size_t size_bytes)
         return;
     FATAL_UNLESS((uintptr_t)p % page_size_bytes() == 0, "memory to free is from vck_alloc_pages");
     count_live((size_t)-1);
+    if (KEEPS_LIST)
+        delist_pages(p);
     if (UNDER_ASAN) {
         FATAL_UNLESS(malloc_usable_size(p) == size_bytes || size_bytes == 0,
                      "pages are freed with the size they were allocated with");

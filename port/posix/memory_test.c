@@ -105,7 +105,7 @@ static void test_one_thread_of_many_sees_the_failure(void **state) VCK_CAN_WAIT
 static void free_damaged(void)
 {
     uint32_t *block = vck_alloc(64, TAG);
-    block[-4] ^= 1;
+    block[-1] ^= 1;
     vck_free(block);
 }
 

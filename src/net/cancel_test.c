@@ -190,7 +190,7 @@ static void check_closed(struct scene *scene, struct vck_socket_call *call) VCK_
 {
     struct vck_object *object = vck_socket_object(call->socket);
     struct vck_socket *socket = call->socket;
-    vck_object_reference(object);
+    vck_object_reference(object, TEST_TAG);
     begin_pending(call);
     /* The owner's reference goes here: the scene must not close it again. */
     if (socket == scene->fresh)
@@ -206,7 +206,7 @@ static void check_closed(struct scene *scene, struct vck_socket_call *call) VCK_
     struct vck_socket_call later;
     vck_socket_recv_init(&later, socket, scene->got, 1);
     assert_status(finish_call(&later), VCK_DELETED);
-    vck_object_release(object);
+    vck_object_release(object, TEST_TAG);
 }
 
 static void closing_cancels_each_call_in_flight(void **state) VCK_CAN_WAIT

@@ -16,6 +16,8 @@
 #include "vck/resolver.h"
 #include "vck/sleep.h"
 
+#define TEST_TAG VCK_TAG('t', 'e', 's', 't')
+
 #define MS 1000000ull
 
 #define assert_ok(call)               assert_int_equal((call), VCK_OK)

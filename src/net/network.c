@@ -128,7 +128,7 @@ static struct vck_socket *take_socket(struct vck_network *network)
     first = vck_list_pop_front(&network->open);
     if (first) {
         socket = VCK_CONTAINER_OF(first, struct vck_socket, link);
-        vck_object_reference(vck_socket_object(socket));
+        vck_object_reference(vck_socket_object(socket), NET_TAG);
     }
     vck_spinlock_release(&network->lock);
     return socket;
@@ -140,7 +140,7 @@ static void close_sockets(struct vck_network *network) VCK_CAN_WAIT
 
     while ((socket = take_socket(network)) != NULL) {
         (void)vck_object_delete(vck_socket_object(socket));
-        vck_object_release(vck_socket_object(socket));
+        vck_object_release(vck_socket_object(socket), NET_TAG);
     }
 }
 
@@ -253,7 +253,7 @@ vck_status vck_network_create(const struct vck_network_options *options,
     status = vck_object_create(&network_type, given.parent, network_init, &given, &object);
     if (status)
         return status;
-    vck_object_reference(object);
+    vck_object_reference(object, NET_TAG);
     status = vck_object_context(object, &network_type, &context);
     VCK_ASSERT(status == VCK_OK);
     *ret_network = context;
@@ -268,5 +268,5 @@ void vck_network_destroy(struct vck_network *network)
         return;
     object = vck_object_of_context(network);
     (void)vck_object_delete(object);
-    vck_object_release(object);
+    vck_object_release(object, NET_TAG);
 }

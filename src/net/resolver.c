@@ -61,7 +61,7 @@ static void begin(struct vck_network_call *base)
     struct vck_resolve *resolve = resolve_of(base);
     struct vck_network *network = base->network;
 
-    vck_object_reference(vck_object_of_context(network));
+    vck_object_reference(vck_object_of_context(network), NET_TAG);
     if (!vck_network_enter(network)) {
         resolve->io.status = VCK_NOT_READY;
         vck_network_call_done(base);
@@ -82,7 +82,7 @@ static void finish(struct vck_network_call *base, bool dropped)
 
     (void)dropped;
     resolve->io.status = vck_network_call_status(base, resolve->io.status);
-    vck_object_release(vck_object_of_context(base->network));
+    vck_object_release(vck_object_of_context(base->network), NET_TAG);
 }
 
 static const struct vck_network_call_ops resolve_ops = {begin, cancel, finish, NULL};

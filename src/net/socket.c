@@ -90,7 +90,7 @@ static vck_status make(struct making *making, struct vck_socket **ret_socket) VC
         vck_network_leave(network);
         return status;
     }
-    vck_object_reference(object);
+    vck_object_reference(object, NET_TAG);
     __atomic_add_fetch(&network->socket_count, 1, __ATOMIC_RELAXED);
     status = vck_object_context(object, &socket_type, &context);
     VCK_ASSERT(status == VCK_OK);
@@ -191,5 +191,5 @@ void vck_socket_close(struct vck_socket *socket)
         return;
     object = vck_socket_object(socket);
     (void)vck_object_delete(object);
-    vck_object_release(object);
+    vck_object_release(object, NET_TAG);
 }

@@ -52,7 +52,7 @@ static void begin(struct vck_network_call *base)
     struct vck_socket *socket = call->socket;
     bool is_option = call->io.op == VCK_SOCKET_SET_OPTION || call->io.op == VCK_SOCKET_GET_OPTION;
 
-    vck_object_reference(vck_socket_object(socket));
+    vck_object_reference(vck_socket_object(socket), NET_TAG);
     if (__atomic_load_n(&socket->closing, __ATOMIC_ACQUIRE)) {
         call->io.status = VCK_DELETED;
         vck_network_call_done(base);
@@ -122,7 +122,7 @@ static void finish(struct vck_network_call *base, bool dropped)
         io->status = VCK_OUT_OF_RANGE;
     if (io->status)
         __atomic_store_n(&call->socket->native_error, io->native_error, __ATOMIC_RELAXED);
-    vck_object_release(vck_socket_object(call->socket));
+    vck_object_release(vck_socket_object(call->socket), NET_TAG);
 }
 
 static const struct vck_network_call_ops call_ops = {begin, cancel, finish, deadline};

@@ -42,10 +42,10 @@ static void echo_start(struct echo *echo, struct vck_network *network,
 static void echo_stop(struct echo *echo) VCK_CAN_WAIT
 {
     struct vck_object *object = vck_socket_object(echo->listener.socket);
-    vck_object_reference(object);
+    vck_object_reference(object, TEST_TAG);
     vck_listener_close(&(struct vck_listener){.socket = echo->listener.socket});
     vck_thread_join(echo->thread);
-    vck_object_release(object);
+    vck_object_release(object, TEST_TAG);
 }
 
 static void fill(uint8_t *data, size_t size_bytes, uint32_t seed)

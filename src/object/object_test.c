@@ -9,6 +9,8 @@
 
 #include "vck/object.h"
 
+#define TAG VCK_TAG('t', 'e', 's', 't')
+
 static char events[256];
 
 static void note(const char *what, const char *name)
@@ -87,14 +89,14 @@ static void a_reference_keeps_memory_not_life(void **state) VCK_CAN_WAIT
     struct vck_object *child = make(root, "a");
     struct vck_object *late = NULL;
 
-    vck_object_reference(child);
+    vck_object_reference(child, TAG);
     assert_int_equal(vck_object_delete(root), VCK_OK);
     assert_string_equal(events, "ca cr ");
     assert_true(vck_object_is_deleting(child));
     assert_int_equal(vck_object_delete(child), VCK_DELETED);
     assert_int_equal(vck_object_create(&thing_type, child, thing_init, NULL, &late),
                      VCK_DELETE_PENDING);
-    vck_object_release(child);
+    vck_object_release(child, TAG);
     assert_string_equal(events, "ca cr da dr ");
 }
 

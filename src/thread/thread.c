@@ -155,7 +155,7 @@ static void release_gone(void *context)
 {
     struct vck_thread_handle *handle = context;
     if (handle->owner != NULL)
-        vck_object_release(handle->owner);
+        vck_object_release(handle->owner, TAG);
     vck_spinlock_acquire(&vck_thread_registry_lock);
     handle->is_gone = true;
     bool is_joined = handle->is_joined;
@@ -181,12 +181,12 @@ vck_status vck_thread_spawn(struct vck_object *owner, void (*entry)(void *contex
     handle->entry = entry;
     handle->context = context;
     if (owner != NULL)
-        vck_object_reference(owner);
+        vck_object_reference(owner, TAG);
     vck_status status =
         vck_thread_create_detached(run_spawned, handle, thread_class, name, release_gone, &id);
     if (status != VCK_OK) {
         if (owner != NULL)
-            vck_object_release(owner);
+            vck_object_release(owner, TAG);
         vck_free(handle);
         return status;
     }

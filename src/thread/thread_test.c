@@ -3,6 +3,8 @@
 #include "vck/object.h"
 #include "vck/thread.h"
 
+#define TAG VCK_TAG('t', 'e', 's', 't')
+
 /* ---- owners ---- */
 
 struct owner {
@@ -121,12 +123,12 @@ static void test_spawn_fails_without_a_trace(void **state) VCK_CAN_WAIT
     assert_int_equal(status, VCK_OK);
     vck_thread_handle_join(handle);
     /* One that is being deleted takes no more threads. */
-    vck_object_reference(owner);
+    vck_object_reference(owner, TAG);
     assert_int_equal(vck_object_delete(owner), VCK_OK);
     assert_int_equal(vck_thread_spawn(owner, do_nothing, NULL, VCK_THREAD_NORMAL, "late", &handle),
                      VCK_DELETE_PENDING);
     assert_false(is_destroyed);
-    vck_object_release(owner);
+    vck_object_release(owner, TAG);
     assert_true(is_destroyed);
 }
 

@@ -5,6 +5,8 @@
 #include "volume_internal.h"
 #include "volume_sweep.h"
 
+#define VOLUME_TAG VCK_TAG('V', 'v', 'o', 'l')
+
 static void volume_destroy(void *context)
 {
     struct vck_volume *volume = context;
@@ -279,12 +281,12 @@ struct vck_object *vck_volume_object(struct vck_volume *volume)
 
 void vck_volume_reference(struct vck_volume *volume)
 {
-    vck_object_reference(vck_object_of_context(volume));
+    vck_object_reference(vck_object_of_context(volume), VOLUME_TAG);
 }
 
 void vck_volume_release(struct vck_volume *volume)
 {
-    vck_object_release(vck_object_of_context(volume));
+    vck_object_release(vck_object_of_context(volume), VOLUME_TAG);
 }
 
 const char *vck_volume_path(const struct vck_volume *volume)
