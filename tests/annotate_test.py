@@ -13,10 +13,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 BEGINNING = """
 #include "port/port.h"
+#include "vck/condition.h"
+#include "vck/rwlock.h"
 struct thing {
     struct vck_spinlock lock, other;
     struct vck_mutex mutex;
     struct vck_event event;
+    struct vck_rwlock rwlock;
+    struct vck_condition condition;
     int count;
 };
 extern struct vck_spinlock total_lock;
@@ -39,6 +43,18 @@ int use(struct thing *thing) VCK_CAN_WAIT
     vck_spinlock_acquire(&thing->other);
     vck_spinlock_release(&thing->other);
     return count;
+}""",
+    "reading, writing and waiting for a condition": """
+int use(struct thing *thing) VCK_CAN_WAIT
+{
+    vck_rwlock_acquire_shared(&thing->rwlock);
+    vck_rwlock_release_shared(&thing->rwlock);
+    vck_rwlock_acquire_exclusive(&thing->rwlock);
+    vck_mutex_acquire(&thing->mutex);
+    vck_condition_wait(&thing->condition, &thing->mutex);
+    vck_mutex_release(&thing->mutex);
+    vck_rwlock_release_exclusive(&thing->rwlock);
+    return 0;
 }""",
     "an entry that may wait": """
 int use(struct thing *thing)
@@ -113,6 +129,30 @@ int use(struct thing *thing) VCK_CAN_WAIT
     vck_mutex_acquire(&thing->mutex);
     return 0;
 }""", "still held at the end of function"),
+    "a lock to read kept on an early return": ("""
+int use(struct thing *thing) VCK_CAN_WAIT
+{
+    vck_rwlock_acquire_shared(&thing->rwlock);
+    if (thing->count > 3)
+        return 1;
+    vck_rwlock_release_shared(&thing->rwlock);
+    return 0;
+}""", "not held on every path"),
+    "writing under a spin lock": ("""
+int use(struct thing *thing) VCK_CAN_WAIT
+{
+    vck_spinlock_acquire(&thing->lock);
+    vck_rwlock_acquire_exclusive(&thing->rwlock);
+    vck_rwlock_release_exclusive(&thing->rwlock);
+    vck_spinlock_release(&thing->lock);
+    return 0;
+}""", "vck_raised"),
+    "waiting for a condition without its mutex": ("""
+int use(struct thing *thing) VCK_CAN_WAIT
+{
+    vck_condition_wait(&thing->condition, &thing->mutex);
+    return 0;
+}""", "requires holding"),
     "a wait in a function that does not say so": ("""
 int use(struct thing *thing)
 {
