@@ -32,10 +32,35 @@ struct vck_wait_node {
     uint32_t state; /* enum vck_wait_state */
 };
 
+/* Nobody's waker: what those below say when there is none to be woken. Unlike vck_waker_noop it is
+ * not to be called. */
+static inline struct vck_waker vck_waker_none(void)
+{
+    struct vck_waker none = {NULL, NULL};
+
+    return none;
+}
+
+/* Gives up a waker, if it is one. Not under a lock. */
+static inline void vck_waker_drop(struct vck_waker waker)
+{
+    if (waker.ops)
+        waker.ops->drop(waker.data);
+}
+
+/* The same after waking it. Not under a lock. */
+static inline void vck_waker_wake_and_drop(struct vck_waker waker)
+{
+    if (!waker.ops)
+        return;
+    waker.ops->wake(waker.data);
+    waker.ops->drop(waker.data);
+}
+
 static inline void vck_wait_node_init(struct vck_wait_node *node)
 {
     vck_link_init(&node->link);
-    node->waker = vck_waker_noop;
+    node->waker = vck_waker_none();
     node->state = VCK_WAIT_IDLE;
 }
 
@@ -50,13 +75,6 @@ static inline uint32_t vck_wait_node_state(const struct vck_wait_node *node)
 static inline bool vck_waker_is_same(const struct vck_waker *a, const struct vck_waker *b)
 {
     return a->ops == b->ops && a->data == b->data;
-}
-
-/* Wakes and gives up the waker. Not under a lock. */
-static inline void vck_waker_wake_and_drop(struct vck_waker waker)
-{
-    waker.ops->wake(waker.data);
-    waker.ops->drop(waker.data);
 }
 
 /* Puts the waiter behind the others, or leaves it where it is, with a waker it owns from now on.
@@ -89,7 +107,7 @@ static inline struct vck_waker vck_wait_node_finish(struct vck_wait_node *node,
 {
     struct vck_waker waker = node->waker;
 
-    node->waker = vck_waker_noop;
+    node->waker = vck_waker_none();
     vck_link_remove(&node->link);
     __atomic_store_n(&node->state, (uint32_t)answer, __ATOMIC_RELEASE);
     return waker;

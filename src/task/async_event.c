@@ -45,14 +45,14 @@ static enum vck_poll wait_poll(struct vck_future *self, const struct vck_waker *
     else
         fresh = vck_wait_list_add(&event->waiters, &wait->node, fresh);
     vck_spinlock_release(&event->lock);
-    fresh.ops->drop(fresh.data);
+    vck_waker_drop(fresh);
     return ready ? VCK_READY : VCK_PENDING;
 }
 
 static void wait_drop(struct vck_future *self)
 {
     struct vck_async_event_wait *wait = VCK_CONTAINER_OF(self, struct vck_async_event_wait, future);
-    struct vck_waker waker = vck_waker_noop;
+    struct vck_waker waker = vck_waker_none();
     uint32_t state = vck_wait_node_state(&wait->node);
 
     if (state == VCK_WAIT_IDLE || state == VCK_WAIT_DONE)
@@ -62,7 +62,7 @@ static void wait_drop(struct vck_future *self)
         waker = vck_wait_node_finish(&wait->node, VCK_WAIT_DONE);
     wait->node.state = VCK_WAIT_DONE;
     vck_spinlock_release(&wait->event->lock);
-    waker.ops->drop(waker.data);
+    vck_waker_drop(waker);
 }
 
 void vck_async_event_wait_init(struct vck_async_event_wait *wait, struct vck_async_event *event)

@@ -81,7 +81,7 @@ static void grant_waiters(struct vck_async_semaphore *semaphore, uint32_t releas
     bool more = true;
 
     while (more) {
-        struct vck_waker waker = vck_waker_noop;
+        struct vck_waker waker = vck_waker_none();
         vck_spinlock_acquire(&semaphore->lock);
         __atomic_fetch_add(&semaphore->state, PERMITS(released), __ATOMIC_ACQ_REL);
         released = 0;
@@ -129,7 +129,7 @@ static enum vck_poll wait_in_line(struct vck_async_acquire *acquire, const struc
     else
         acquire->node.state = VCK_WAIT_DONE;
     vck_spinlock_release(&semaphore->lock);
-    fresh.ops->drop(fresh.data);
+    vck_waker_drop(fresh);
     return acquired ? VCK_READY : VCK_PENDING;
 }
 
@@ -150,7 +150,7 @@ static void acquire_drop(struct vck_future *self)
 {
     struct vck_async_acquire *acquire = VCK_CONTAINER_OF(self, struct vck_async_acquire, future);
     struct vck_async_semaphore *semaphore = acquire->semaphore;
-    struct vck_waker waker = vck_waker_noop;
+    struct vck_waker waker = vck_waker_none();
     uint32_t state = vck_wait_node_state(&acquire->node);
     uint32_t given_back = 0;
 
@@ -164,7 +164,7 @@ static void acquire_drop(struct vck_future *self)
     clear_if_nobody_waits(semaphore);
     vck_spinlock_release(&semaphore->lock);
     acquire->node.state = VCK_WAIT_DONE;
-    waker.ops->drop(waker.data);
+    vck_waker_drop(waker);
     /* Those behind it may want less than it did. */
     if (given_back)
         vck_async_semaphore_release(semaphore, given_back);

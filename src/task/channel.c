@@ -12,7 +12,7 @@ void vck_channel_init(struct vck_channel *channel, void *ring, size_t element_si
         .ring = ring,
         .element_size_bytes = element_size_bytes,
         .capacity = capacity,
-        .receiver = vck_waker_noop,
+        .receiver = vck_waker_none(),
         .drop = drop,
         .context = context,
     };
@@ -54,7 +54,7 @@ static struct vck_waker take_receiver(struct vck_channel *channel)
 {
     struct vck_waker waker = channel->receiver;
 
-    channel->receiver = vck_waker_noop;
+    channel->receiver = vck_waker_none();
     channel->receiver_waits = false;
     return waker;
 }
@@ -126,7 +126,7 @@ void vck_channel_drop_sender(struct vck_channel *channel)
 
 vck_status vck_channel_try_send(struct vck_channel *channel, const void *element)
 {
-    struct vck_waker wake = vck_waker_noop;
+    struct vck_waker wake = vck_waker_none();
     vck_status status;
 
     vck_spinlock_acquire(&channel->lock);
@@ -141,7 +141,7 @@ static enum vck_poll wait_for_room(struct vck_channel_send *send, const struct v
 {
     struct vck_channel *channel = send->channel;
     struct vck_waker fresh = waker->ops->clone(waker->data);
-    struct vck_waker wake = vck_waker_noop;
+    struct vck_waker wake = vck_waker_none();
 
     vck_spinlock_acquire(&channel->lock);
     switch (send->node.state) {
@@ -160,7 +160,7 @@ static enum vck_poll wait_for_room(struct vck_channel_send *send, const struct v
     if (send->status == VCK_BUSY)
         fresh = vck_wait_list_add(&channel->senders_waiting, &send->node, fresh);
     vck_spinlock_release(&channel->lock);
-    fresh.ops->drop(fresh.data);
+    vck_waker_drop(fresh);
     vck_waker_wake_and_drop(wake);
     return send->status == VCK_BUSY ? VCK_PENDING : VCK_READY;
 }
@@ -181,7 +181,7 @@ static void send_drop(struct vck_future *self)
 {
     struct vck_channel_send *send = VCK_CONTAINER_OF(self, struct vck_channel_send, future);
     struct vck_channel *channel = send->channel;
-    struct vck_waker waker = vck_waker_noop;
+    struct vck_waker waker = vck_waker_none();
 
     if (send->status == VCK_NOT_READY)
         send->status = VCK_CANCELLED;
@@ -192,7 +192,7 @@ static void send_drop(struct vck_future *self)
     if (send->node.state == VCK_WAIT_QUEUED)
         waker = vck_wait_node_finish(&send->node, VCK_WAIT_DONE);
     vck_spinlock_release(&channel->lock);
-    waker.ops->drop(waker.data);
+    vck_waker_drop(waker);
 }
 
 void vck_channel_send_init(struct vck_channel_send *send, struct vck_channel *channel,
@@ -223,7 +223,7 @@ vck_status vck_channel_send_until(struct vck_channel *channel, const void *eleme
 
 vck_status vck_channel_try_receive(struct vck_channel *channel, void *ret_element)
 {
-    struct vck_waker wake = vck_waker_noop;
+    struct vck_waker wake = vck_waker_none();
     vck_status status;
 
     vck_spinlock_acquire(&channel->lock);
@@ -238,7 +238,7 @@ static enum vck_poll wait_for_element(struct vck_channel_receive *receive,
 {
     struct vck_channel *channel = receive->channel;
     struct vck_waker fresh = waker->ops->clone(waker->data);
-    struct vck_waker wake = vck_waker_noop;
+    struct vck_waker wake = vck_waker_none();
 
     vck_spinlock_acquire(&channel->lock);
     receive->status = take(channel, receive->element, &wake);
@@ -249,7 +249,7 @@ static enum vck_poll wait_for_element(struct vck_channel_receive *receive,
         fresh = old;
     }
     vck_spinlock_release(&channel->lock);
-    fresh.ops->drop(fresh.data);
+    vck_waker_drop(fresh);
     vck_waker_wake_and_drop(wake);
     return receive->status == VCK_BUSY ? VCK_PENDING : VCK_READY;
 }
@@ -275,7 +275,7 @@ static void stop_waiting(struct vck_channel *channel)
     vck_spinlock_acquire(&channel->lock);
     waker = take_receiver(channel);
     vck_spinlock_release(&channel->lock);
-    waker.ops->drop(waker.data);
+    vck_waker_drop(waker);
 }
 
 static void receive_drop(struct vck_future *self)

@@ -27,7 +27,7 @@ void vck_mailbox_init(struct vck_mailbox *mailbox,
                       void (*drop)(void *context, struct vck_mpsc_node *message), void *context)
 {
     *mailbox = (struct vck_mailbox){
-        .waker = vck_waker_noop,
+        .waker = vck_waker_none(),
         .senders = 1,
         .ends = 2,
         .drop = drop,
@@ -169,7 +169,7 @@ static bool withdraw(struct vck_mailbox *mailbox)
                                      __ATOMIC_RELAXED))
         return false;
     __atomic_store_n(&mailbox->waker_lent, 0, __ATOMIC_RELAXED);
-    waker.ops->drop(waker.data);
+    vck_waker_drop(waker);
     return true;
 }
 
@@ -184,7 +184,7 @@ static bool arm(struct vck_mailbox *mailbox, const struct vck_waker *waker)
                                     __ATOMIC_RELAXED))
         return true;
     __atomic_store_n(&mailbox->waker_lent, 0, __ATOMIC_RELAXED);
-    fresh.ops->drop(fresh.data);
+    vck_waker_drop(fresh);
     return false;
 }
 

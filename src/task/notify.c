@@ -43,7 +43,7 @@ static void settle(struct vck_notify *notify)
 /* False when nobody waits any more. */
 static bool notify_oldest(struct vck_notify *notify)
 {
-    struct vck_waker waker = vck_waker_noop;
+    struct vck_waker waker = vck_waker_none();
     struct vck_wait_node *node;
 
     vck_spinlock_acquire(&notify->lock);
@@ -114,7 +114,7 @@ static enum vck_poll wait_in_line(struct vck_notified *notified, const struct vc
     if (!ready)
         fresh = vck_wait_list_add(&notify->waiters, &notified->node, fresh);
     vck_spinlock_release(&notify->lock);
-    fresh.ops->drop(fresh.data);
+    vck_waker_drop(fresh);
     if (ready)
         notified->node.state = VCK_WAIT_DONE;
     return ready ? VCK_READY : VCK_PENDING;
@@ -139,7 +139,7 @@ static void notified_drop(struct vck_future *self)
 {
     struct vck_notified *notified = VCK_CONTAINER_OF(self, struct vck_notified, future);
     struct vck_notify *notify = notified->notify;
-    struct vck_waker waker = vck_waker_noop;
+    struct vck_waker waker = vck_waker_none();
     uint32_t state = vck_wait_node_state(&notified->node);
 
     if (state == VCK_WAIT_IDLE || state == VCK_WAIT_DONE)
@@ -152,7 +152,7 @@ static void notified_drop(struct vck_future *self)
     }
     vck_spinlock_release(&notify->lock);
     notified->node.state = VCK_WAIT_DONE;
-    waker.ops->drop(waker.data);
+    vck_waker_drop(waker);
     if (state == FOR_THIS)
         vck_notify_one(notify);
 }

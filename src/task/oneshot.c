@@ -21,7 +21,7 @@ void vck_oneshot_init(struct vck_oneshot *oneshot, void (*drop)(void *context, v
 {
     *oneshot = (struct vck_oneshot){
         .state = EMPTY,
-        .waker = vck_waker_noop,
+        .waker = vck_waker_none(),
         .drop = drop,
         .context = context,
     };
@@ -56,7 +56,7 @@ static bool change(struct vck_oneshot *oneshot, uint32_t from, uint32_t to)
 /* Publishes SENT or ENDED; false when the receiver is gone. */
 static bool answer(struct vck_oneshot *oneshot, uint32_t how)
 {
-    struct vck_waker waker = vck_waker_noop;
+    struct vck_waker waker = vck_waker_none();
     bool published = false;
 
     while (!published) {
@@ -121,7 +121,7 @@ static bool withdraw(struct vck_oneshot *oneshot)
 
     if (!change(oneshot, WAITING, EMPTY))
         return false;
-    waker.ops->drop(waker.data);
+    vck_waker_drop(waker);
     return true;
 }
 
@@ -133,7 +133,7 @@ static bool arm(struct vck_oneshot *oneshot, const struct vck_waker *waker)
     oneshot->waker = fresh;
     if (change(oneshot, EMPTY, WAITING))
         return true;
-    fresh.ops->drop(fresh.data);
+    vck_waker_drop(fresh);
     return false;
 }
 
@@ -212,7 +212,7 @@ void vck_oneshot_drop_receiver(struct vck_oneshot *oneshot)
         __atomic_exchange_n(&oneshot->state, (uint32_t)RECEIVER_GONE, __ATOMIC_ACQ_REL);
 
     if (state == WAITING)
-        oneshot->waker.ops->drop(oneshot->waker.data);
+        vck_waker_drop(oneshot->waker);
     if (state == SENT && oneshot->drop)
         oneshot->drop(oneshot->context, oneshot->value);
     if (state == SENT || state == ENDED)

@@ -74,14 +74,14 @@ static enum vck_poll wait_poll(struct vck_future *self, const struct vck_waker *
     else
         fresh = vck_wait_list_add(&group->waiters, &wait->node, fresh);
     vck_spinlock_release(&group->lock);
-    fresh.ops->drop(fresh.data);
+    vck_waker_drop(fresh);
     return ready ? VCK_READY : VCK_PENDING;
 }
 
 /* Takes a waiter out of whichever list of the group it is in. */
 static void stop_waiting(struct vck_task_group *group, struct vck_wait_node *node)
 {
-    struct vck_waker waker = vck_waker_noop;
+    struct vck_waker waker = vck_waker_none();
     uint32_t state = vck_wait_node_state(node);
 
     if (state == VCK_WAIT_IDLE || state == VCK_WAIT_DONE)
@@ -91,7 +91,7 @@ static void stop_waiting(struct vck_task_group *group, struct vck_wait_node *nod
         waker = vck_wait_node_finish(node, VCK_WAIT_DONE);
     node->state = VCK_WAIT_DONE;
     vck_spinlock_release(&group->lock);
-    waker.ops->drop(waker.data);
+    vck_waker_drop(waker);
 }
 
 static void wait_drop(struct vck_future *self)
@@ -143,7 +143,7 @@ static bool await_cancel(struct vck_group_member *member, const struct vck_waker
     if (!cancelled)
         fresh = vck_wait_list_add(&group->pending, &member->node, fresh);
     vck_spinlock_release(&group->lock);
-    fresh.ops->drop(fresh.data);
+    vck_waker_drop(fresh);
     return !cancelled;
 }
 

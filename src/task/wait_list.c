@@ -20,7 +20,7 @@ void vck_wait_list_answer_all(struct vck_spinlock *lock, struct vck_link *list,
     move_all(list, &due);
     for (;;) {
         struct vck_wait_node *node = vck_wait_list_oldest(&due);
-        struct vck_waker waker = node ? vck_wait_node_finish(node, answer) : vck_waker_noop;
+        struct vck_waker waker = node ? vck_wait_node_finish(node, answer) : vck_waker_none();
         bool more = !vck_list_is_empty(&due);
         vck_spinlock_release(lock);
         vck_waker_wake_and_drop(waker);
