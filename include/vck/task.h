@@ -80,8 +80,8 @@ void vck_task_cancel(struct vck_task *task);
 /* The same through the handle, which stays; harmless on one that is consumed. DISPATCH. */
 void vck_task_join_cancel(struct vck_task_join *join);
 
-/* A reference for as long as a pointer is kept. For a task in the caller's storage it delays the
- * join as a waker does. DISPATCH. */
+/* A reference to a task that was spawned, for as long as a pointer is kept. For a task in the
+ * caller's storage it delays the join as a waker does. DISPATCH. */
 void vck_task_ref(struct vck_task *task);
 void vck_task_unref(struct vck_task *task VCK_TAKES);
 

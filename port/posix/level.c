@@ -27,6 +27,17 @@ vck_level vck_current_level(void)
     return state.level;
 }
 
+void *vck_worker_slot_get(void)
+{
+    return state.level == VCK_LEVEL_PASSIVE ? state.worker : NULL;
+}
+
+void vck_worker_slot_set(void *worker)
+{
+    VCK_ASSERT_LEVEL(VCK_LEVEL_PASSIVE);
+    state.worker = worker;
+}
+
 static const char *level_name(vck_level level)
 {
     static const char *const names[] = {"PASSIVE", "APC", "DISPATCH"};

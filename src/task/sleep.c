@@ -1,20 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "vck/executor.h"
 #include "vck/sleep.h"
 
-static void on_expired(void *context)
+enum {
+    NOT_ARMED = 0,
+    BY_WORKER,
+    BY_PORT,
+};
+
+static void on_worker_expired(struct vck_task_timer *timer)
+{
+    struct vck_sleep *sleep = VCK_CONTAINER_OF(timer, struct vck_sleep, timer.of_worker);
+
+    vck_waker_slot_signal(&sleep->slot);
+}
+
+static void on_port_expired(void *context)
 {
     struct vck_sleep *sleep = context;
 
     vck_waker_slot_signal(&sleep->slot);
 }
 
+static void arm(struct vck_sleep *sleep)
+{
+    struct vck_worker *worker = vck_worker_get_current();
+
+    sleep->armed = worker ? BY_WORKER : BY_PORT;
+    if (worker) {
+        vck_task_timer_init(&sleep->timer.of_worker, worker, on_worker_expired);
+        vck_task_timer_arm(&sleep->timer.of_worker, sleep->deadline_ns, 0);
+    } else {
+        vck_timer_init(&sleep->timer.of_port, on_port_expired, sleep);
+        vck_timer_set(&sleep->timer.of_port, sleep->deadline_ns);
+    }
+}
+
 /* Polls and drops come from waiting code, which the function pointer hides from the analysis. */
 static void disarm(struct vck_sleep *sleep) VCK_NO_ANALYSIS
 {
-    if (!sleep->armed)
-        return;
-    vck_timer_fini(&sleep->timer);
-    sleep->armed = false;
+    if (sleep->armed == BY_WORKER)
+        vck_task_timer_fini(&sleep->timer.of_worker);
+    else if (sleep->armed == BY_PORT)
+        vck_timer_fini(&sleep->timer.of_port);
+    sleep->armed = NOT_ARMED;
 }
 
 static enum vck_poll sleep_poll(struct vck_future *self, const struct vck_waker *waker)
@@ -30,11 +59,8 @@ static enum vck_poll sleep_poll(struct vck_future *self, const struct vck_waker 
         disarm(sleep);
         return VCK_READY;
     }
-    if (!sleep->armed) {
-        sleep->armed = true;
-        vck_timer_init(&sleep->timer, on_expired, sleep);
-        vck_timer_set(&sleep->timer, sleep->deadline_ns);
-    }
+    if (!sleep->armed)
+        arm(sleep);
     return VCK_PENDING;
 }
 
@@ -48,10 +74,9 @@ static void sleep_drop(struct vck_future *self)
 
 void vck_sleep_until_init(struct vck_sleep *sleep, uint64_t deadline_ns)
 {
-    *sleep = (struct vck_sleep){
-        .future = {.poll = sleep_poll, .drop = sleep_drop},
-        .deadline_ns = deadline_ns,
-    };
+    sleep->future = (struct vck_future){.poll = sleep_poll, .drop = sleep_drop};
+    sleep->deadline_ns = deadline_ns;
+    sleep->armed = NOT_ARMED;
     vck_waker_slot_init(&sleep->slot);
 }
 
