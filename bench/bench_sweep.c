@@ -190,8 +190,7 @@ static double run_sweep(const char *path, unsigned flags, uint32_t batch_bytes)
 {
     static const uint8_t key_bytes[32] = {1, 2, 3};
     struct vck_bytes key = {key_bytes, sizeof key_bytes};
-    struct vck_volume_options options = {
-        .path = path, .vmk = key, .manual_sweep = true, .batch_bytes = batch_bytes};
+    struct vck_volume_options options = {.path = path, .vmk = key, .batch_bytes = batch_bytes};
     struct vck_volume_status status;
     struct vck_volume *volume = NULL;
     struct vck_future *future;

@@ -71,7 +71,7 @@ struct vck_control_host {
     struct vck_registry *registry;
     struct vck_provider *provider; /* NULL: the default one */
     bool filter_below_fsd;         /* what GET_STATUS says of attached volumes */
-    bool manual_sweep;             /* as in struct vck_volume_options */
+    struct vck_executor *executor; /* as in struct vck_volume_options */
     uint32_t batch_bytes;
 
     /* The rest is the dispatcher's own. */

@@ -51,6 +51,7 @@ struct vck_executor_options {
     uint32_t workers;      /* 0: 1; up to VCK_WORKERS_MAX */
     const char *name;      /* of the threads, for debuggers; NULL: "vck-worker" */
     struct vck_idle *idle; /* one worker's only, borrowed until destroy; NULL: an event */
+    enum vck_thread_class thread_class; /* of the workers; 0: normal */
 };
 
 /* An executor with its threads started. options NULL: all defaults. INVALID_DATA, NO_MEMORY (a

@@ -23,6 +23,7 @@ VCK_BEGIN_DECLS
 #define VCK_VOLUME_PATH_BYTES  1024u
 #define VCK_VOLUME_ERROR_BYTES 256u
 
+struct vck_executor;
 struct vck_volume;
 
 enum vck_volume_state {
@@ -41,8 +42,9 @@ struct vck_volume_options {
     bool provisional;       /* no key yet: sizes hidden, sectors as they are, no sweep */
     /* provisional only: where the data region is. */
     const struct vck_layout *layout;
-    bool manual_sweep;    /* no thread: the caller polls vck_volume_sweep_future */
-    uint32_t batch_bytes; /* most bytes of one batch; 0: VCK_BATCH_BYTES_DEFAULT */
+    struct vck_executor *executor; /* sweeps on its workers, outlives the volume; NULL: nobody does,
+                                      the caller polls vck_volume_sweep_future */
+    uint32_t batch_bytes;          /* most bytes of one batch; 0: VCK_BATCH_BYTES_DEFAULT */
 };
 
 #define VCK_BATCH_BYTES_DEFAULT (8u * 1024u * 1024u)
@@ -102,8 +104,8 @@ VCK_CHECKED vck_status vck_volume_pause(struct vck_volume *volume) VCK_CAN_WAIT;
 /* Upper bound for the sweep; 0: none. Takes effect with the next batch. */
 void vck_volume_set_rate(struct vck_volume *volume, uint32_t mib_per_s);
 
-/* For manual_sweep: the running sweep as a future, NULL when none runs. Poll it until READY; start,
- * pause and detach must then only be called when no batch is in flight or after READY. */
+/* Without an executor: the running sweep as a future, NULL when none runs. Poll it until READY;
+ * start, pause and detach must then only be called when no batch is in flight or after READY. */
 struct vck_future;
 struct vck_future *vck_volume_sweep_future(struct vck_volume *volume);
 /* Asks the sweep to end at the next batch boundary, without waiting. */

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include "port/posix/posix.h"
+#include "vck/executor.h"
 #include "vck/volume.h"
 #include "vckd.h"
 
@@ -341,8 +342,18 @@ static const struct vck_control_host_ops ops = {
     .is_cancelled = vckd_socket_is_cancelled,
 };
 
-void vckd_host_init(struct vckd_host *host, bool direct)
+vck_status vckd_host_init(struct vckd_host *host, bool direct)
 {
+    const struct vck_executor_options options = {
+        .workers = VCKD_SWEEP_WORKERS,
+        .name = "vck-sweep",
+        .thread_class = VCK_THREAD_BACKGROUND,
+    };
+    struct vck_executor *executor = NULL;
+    vck_status status = vck_executor_create(&options, &executor);
+
+    if (status)
+        return status;
     host->direct = direct;
     host->is_ending = 0;
     host->uses = NULL;
@@ -352,8 +363,16 @@ void vckd_host_init(struct vckd_host *host, bool direct)
         .ops = &ops,
         .registry = &host->registry,
         .filter_below_fsd = true,
+        .executor = executor,
     };
     vck_control_init(&host->control);
+    return VCK_OK;
+}
+
+void vckd_host_fini(struct vckd_host *host)
+{
+    vck_executor_destroy(host->control.executor);
+    host->control.executor = NULL;
 }
 
 void vckd_host_end(struct vckd_host *host)

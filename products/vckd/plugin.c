@@ -131,8 +131,10 @@ static void end(void) VCK_NO_ANALYSIS
     if (daemon_state.nbd_path)
         unlink(daemon_state.nbd_path);
     vckd_socket_stop(&daemon_state.socket);
-    if (daemon_state.is_host_up)
+    if (daemon_state.is_host_up) {
         vck_control_detach_all(&daemon_state.host.control, true);
+        vckd_host_fini(&daemon_state.host);
+    }
     daemon_state.is_host_up = false;
     vckd_watchdog_end();
     pthread_mutex_unlock(&daemon_state.end_lock);
@@ -152,14 +154,15 @@ static void report_protection(void)
         done.not_dumpable ? "yes" : "no");
 }
 
-static int vckd_after_fork(void)
+static int vckd_after_fork(void) VCK_NO_ANALYSIS
 {
-    int error;
+    int error = ENOMEM;
 
     report_protection();
-    vckd_host_init(&daemon_state.host, daemon_state.direct);
-    daemon_state.is_host_up = true;
-    error = vckd_socket_start(&daemon_state.socket, &daemon_state.host);
+    if (vckd_host_init(&daemon_state.host, daemon_state.direct) == VCK_OK) {
+        daemon_state.is_host_up = true;
+        error = vckd_socket_start(&daemon_state.socket, &daemon_state.host);
+    }
     /* Last: its threads read what the lines above wrote. */
     if (error == 0)
         error = vckd_watchdog_start(end);

@@ -38,7 +38,13 @@ struct vckd_host {
     struct vckd_use *uses; /* under lock: volumes that have NBD connections or must not get any */
 };
 
-void vckd_host_init(struct vckd_host *host, bool direct);
+/* Workers that sweep; more would only wait for each other's memory. */
+#define VCKD_SWEEP_WORKERS 2u
+
+/* NO_MEMORY. */
+VCK_CHECKED vck_status vckd_host_init(struct vckd_host *host, bool direct) VCK_CAN_WAIT;
+/* After every volume has been detached. */
+void vckd_host_fini(struct vckd_host *host) VCK_CAN_WAIT;
 /* The daemon ends: nobody waits for connections any more. */
 void vckd_host_end(struct vckd_host *host);
 

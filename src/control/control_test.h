@@ -154,7 +154,6 @@ static inline struct test_host *test_host_create(void)
         .ops = &test_ops,
         .registry = &host->registry,
         .filter_below_fsd = true,
-        .manual_sweep = true,
     };
     vck_control_init(&host->control);
     host->caller =

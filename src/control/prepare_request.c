@@ -139,7 +139,7 @@ static struct vck_volume_options options_of(struct control_request *r, struct vc
     return (struct vck_volume_options){
         .provider = r->host->provider,
         .vmk = vmk,
-        .manual_sweep = r->host->manual_sweep,
+        .executor = r->host->executor,
         .batch_bytes = r->host->batch_bytes,
     };
 }

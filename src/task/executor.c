@@ -58,12 +58,13 @@ static void worker_main(void *context) VCK_CAN_WAIT
     worker_run(context);
 }
 
-static vck_status start(struct vck_executor *executor, const char *name)
+static vck_status start(struct vck_executor *executor, const struct vck_executor_options *options)
 {
+    const char *name = options->name ? options->name : "vck-worker";
     vck_status status = VCK_OK;
 
     for (uint32_t i = 0; i < executor->worker_count && status == VCK_OK; i++)
-        status = vck_thread_create(worker_main, &executor->workers[i], VCK_THREAD_NORMAL, name,
+        status = vck_thread_create(worker_main, &executor->workers[i], options->thread_class, name,
                                    &executor->workers[i].thread);
     return status;
 }
@@ -80,7 +81,7 @@ vck_status vck_executor_create(const struct vck_executor_options *options,
     status = make(options, RUN_BY_THREADS, &executor);
     if (status != VCK_OK)
         return status;
-    status = start(executor, options->name ? options->name : "vck-worker");
+    status = start(executor, options);
     if (status != VCK_OK) {
         vck_executor_destroy(executor);
         return status;

@@ -11,7 +11,6 @@ static void volume_destroy(void *context)
 {
     struct vck_volume *volume = context;
 
-    vck_event_fini(&volume->sweep_changed);
     vck_mutex_fini(&volume->control);
 }
 
@@ -88,10 +87,10 @@ static void init_parts(struct vck_volume *volume, const struct attach_arguments 
     volume->disk_can_discard = volume->disk->can_discard;
     volume->provider = options->provider ? options->provider : &vck_default_provider;
     volume->is_os_volume = options->is_os_volume;
-    volume->manual_sweep = options->manual_sweep;
+    volume->executor = options->executor;
     volume->batch_bytes = options->batch_bytes ? options->batch_bytes : VCK_BATCH_BYTES_DEFAULT;
     vck_mutex_init(&volume->control);
-    vck_event_init(&volume->sweep_changed);
+    vck_wait_queue_init(&volume->sweep_changed);
     vck_spinlock_init(&volume->status_lock);
 }
 

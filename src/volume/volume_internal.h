@@ -9,6 +9,8 @@
 #include "vck/guard.h"
 #include "vck/pool.h"
 #include "vck/sweep.h"
+#include "vck/task.h"
+#include "vck/wait_queue.h"
 #include "vck/volume.h"
 
 /* Pieces that are encrypted into the pool stay in the outer caches until they are written. */
@@ -23,7 +25,7 @@ struct vck_volume {
     struct vck_provider *provider;
     struct vck_io_config config;
     bool is_os_volume;
-    bool manual_sweep;
+    struct vck_executor *executor; /* NULL: the caller polls the sweep */
     bool has_config;
     uint32_t provisional; /* atomic */
     uint32_t batch_bytes;
@@ -41,8 +43,9 @@ struct vck_volume {
     bool sweep_exists;      /* initialised and not finished, under control */
     uint32_t sweep_visible; /* atomic: status may look at it */
     struct vck_sweep sweep;
-    struct vck_thread *sweep_thread;
-    struct vck_event sweep_changed;
+    struct vck_task sweep_task;
+    struct vck_task_join sweep_join;
+    struct vck_wait_queue sweep_changed; /* those who wait for another phase of the sweep */
 
     struct vck_spinlock status_lock;
     uint64_t speed_bytes; /* since speed_since_ns */

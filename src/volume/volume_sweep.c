@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "volume_sweep.h"
+#include "vck/executor.h"
 
 #define SPEED_WINDOW_NS 1000000000ull
 
@@ -63,7 +64,7 @@ static void publish_rest(struct vck_volume *volume, const char *step, vck_status
                   volume->config.offset_store->store->state.direction, step, status);
 }
 
-/* On the sweep's thread. */
+/* On the sweep's worker. */
 static void on_changed(void *context)
 {
     struct vck_volume *volume = context;
@@ -86,7 +87,7 @@ static void on_changed(void *context)
         publish_rest(volume, sweep->failed_step, sweep->status);
         break;
     }
-    vck_event_set(&volume->sweep_changed);
+    vck_wait_queue_wake_all(&volume->sweep_changed);
 }
 
 static void on_moved(void *context, uint64_t batch_bytes)
@@ -136,39 +137,70 @@ void vck_volume_query(struct vck_volume *volume, struct vck_volume_status *ret_s
 
 /* ---- running it ---- */
 
-static void sweep_thread(void *context) VCK_NO_ANALYSIS
-{
-    struct vck_volume *volume = context;
-
-    vck_block_on(&volume->sweep.future);
-}
-
 /* Joins and frees a sweep that has ended. */
 static void reap(struct vck_volume *volume) VCK_CAN_WAIT
 {
     if (!volume->sweep_exists || vck_sweep_phase(&volume->sweep) != VCK_SWEEP_ENDED)
         return;
-    if (volume->sweep_thread)
-        vck_thread_join(volume->sweep_thread);
-    volume->sweep_thread = NULL;
+    if (volume->executor)
+        vck_block_on(&volume->sweep_join.future);
     vck_sweep_fini(&volume->sweep);
     volume->sweep_exists = false;
 }
 
-/* Lets it work, or polls it where no thread does. */
-static void wait_for_change(struct vck_volume *volume) VCK_CAN_WAIT
+/* Ready when the sweep is as somebody wants it. */
+struct sweep_wait {
+    struct vck_future future;
+    struct vck_volume *volume;
+    bool (*is_over)(const struct vck_sweep *sweep);
+    struct vck_waiter waiter;
+};
+
+/* Where no worker sweeps, who waits does. */
+static void help(struct vck_volume *volume, const struct vck_waker *waker)
 {
-    if (volume->manual_sweep)
-        (void)vck_future_poll(&volume->sweep.future, &vck_waker_noop);
-    else
-        (void)vck_event_wait(&volume->sweep_changed, VCK_FOREVER);
+    if (!volume->executor && vck_sweep_phase(&volume->sweep) != VCK_SWEEP_ENDED)
+        (void)vck_future_poll(&volume->sweep.future, waker);
 }
 
-/* Until it has ended or is stuck. */
-static void wait_for_sweep(struct vck_volume *volume) VCK_CAN_WAIT
+static enum vck_poll sweep_wait_poll(struct vck_future *self, const struct vck_waker *waker)
 {
-    while (vck_sweep_phase(&volume->sweep) == VCK_SWEEP_RUNNING)
-        wait_for_change(volume);
+    struct sweep_wait *wait = VCK_CONTAINER_OF(self, struct sweep_wait, future);
+    struct vck_volume *volume = wait->volume;
+
+    help(volume, waker);
+    if (!wait->is_over(&volume->sweep)) {
+        vck_wait_queue_register(&volume->sweep_changed, &wait->waiter, waker);
+        if (!wait->is_over(&volume->sweep))
+            return VCK_PENDING;
+    }
+    vck_wait_queue_cancel(&volume->sweep_changed, &wait->waiter);
+    return VCK_READY;
+}
+
+static void wait_until(struct vck_volume *volume,
+                       bool (*is_over)(const struct vck_sweep *sweep)) VCK_CAN_WAIT
+{
+    struct sweep_wait wait = {
+        .future = {.poll = sweep_wait_poll}, .volume = volume, .is_over = is_over};
+
+    vck_waiter_init(&wait.waiter);
+    vck_block_on(&wait.future);
+}
+
+static bool has_ended(const struct vck_sweep *sweep)
+{
+    return vck_sweep_phase(sweep) == VCK_SWEEP_ENDED;
+}
+
+static bool is_at_rest(const struct vck_sweep *sweep)
+{
+    return vck_sweep_phase(sweep) != VCK_SWEEP_RUNNING;
+}
+
+static bool has_begun_retry(const struct vck_sweep *sweep)
+{
+    return !vck_sweep_retry_is_pending(sweep);
 }
 
 static void fill_target(struct vck_volume *volume, struct vck_sweep_target *target)
@@ -183,7 +215,7 @@ static void fill_target(struct vck_volume *volume, struct vck_sweep_target *targ
         .sector_size_bytes = volume->config.sector_size_bytes,
         .batch_bytes = volume->batch_bytes,
         .rate_mib_s = &volume->rate_mib_s,
-        .foreground_requests = volume->manual_sweep ? NULL : &volume->foreground_requests,
+        .foreground_requests = volume->executor ? &volume->foreground_requests : NULL,
         .moved = on_moved,
         .changed = on_changed,
         .context = volume,
@@ -205,10 +237,10 @@ static vck_status begin_sweep(struct vck_volume *volume, enum vck_direction dire
     vck_spinlock_release(&volume->status_lock);
     on_changed(volume);
     volume->sweep_exists = true;
-    if (volume->manual_sweep)
+    if (!volume->executor)
         return VCK_OK;
-    status = vck_thread_create(sweep_thread, volume, VCK_THREAD_BACKGROUND, "vck-sweep",
-                               &volume->sweep_thread);
+    vck_task_init(&volume->sweep_task, &volume->sweep.future);
+    status = vck_executor_spawn(volume->executor, &volume->sweep_task, &volume->sweep_join);
     if (status) {
         vck_sweep_fini(&volume->sweep);
         volume->sweep_exists = false;
@@ -270,10 +302,9 @@ static vck_status stop_sweep(struct vck_volume *volume) VCK_CAN_WAIT
     vck_sweep_stop(sweep, VCK_INTENT_PAUSED);
     if (vck_sweep_may_retry(sweep)) {
         vck_sweep_retry(sweep);
-        while (vck_sweep_retry_is_pending(sweep))
-            wait_for_change(volume);
+        wait_until(volume, has_begun_retry);
     }
-    wait_for_sweep(volume);
+    wait_until(volume, is_at_rest);
     if (vck_sweep_phase(sweep) == VCK_SWEEP_STUCK)
         return sweep->status;
     reap(volume);
@@ -368,7 +399,7 @@ void vck_volume_set_rate(struct vck_volume *volume, uint32_t mib_per_s)
 
 struct vck_future *vck_volume_sweep_future(struct vck_volume *volume)
 {
-    if (!volume->manual_sweep || !volume->sweep_exists ||
+    if (volume->executor || !volume->sweep_exists ||
         vck_sweep_phase(&volume->sweep) == VCK_SWEEP_ENDED)
         return NULL;
     return &volume->sweep.future;
@@ -407,7 +438,7 @@ void volume_sweep_halt(struct vck_volume *volume)
     if (!volume->sweep_exists)
         return;
     vck_sweep_stop(&volume->sweep, VCK_INTENT_RUN);
-    wait_for_sweep(volume);
+    wait_until(volume, is_at_rest);
 }
 
 void volume_sweep_end(struct vck_volume *volume)
@@ -416,8 +447,7 @@ void volume_sweep_end(struct vck_volume *volume)
         return;
     if (vck_sweep_phase(&volume->sweep) == VCK_SWEEP_STUCK) {
         vck_sweep_abort(&volume->sweep);
-        while (vck_sweep_phase(&volume->sweep) != VCK_SWEEP_ENDED)
-            wait_for_change(volume);
+        wait_until(volume, has_ended);
     }
     reap(volume);
 }

@@ -11,6 +11,7 @@
 #include "vck/disk_io.h"
 #include "vck/prepare.h"
 #include "vck/request.h"
+#include "vck/executor.h"
 #include "vck/volume.h"
 
 #define METADATA_BYTES 131072u
@@ -25,6 +26,7 @@ struct fixture {
     uint64_t data_bytes;
     uint32_t sector;
     size_t live;
+    struct vck_executor *executor; /* made at the first need */
 };
 
 static void fill(uint8_t *p, size_t size, uint32_t seed)
@@ -40,10 +42,12 @@ static void attach(struct fixture *f, bool manual) VCK_CAN_WAIT
     struct vck_volume_options options = {
         .path = "memory",
         .vmk = vmk,
-        .manual_sweep = manual,
         .batch_bytes = 65536,
     };
 
+    if (!manual && !f->executor)
+        assert_int_equal(vck_executor_create(NULL, &f->executor), VCK_OK);
+    options.executor = manual ? NULL : f->executor;
     assert_int_equal(vck_volume_attach(&f->memory->disk, &options, &f->volume), VCK_OK);
 }
 
@@ -122,6 +126,7 @@ static void wait_until_rest(struct fixture *f) VCK_CAN_WAIT
 static void end(struct fixture *f) VCK_CAN_WAIT
 {
     assert_int_equal(vck_volume_detach(f->volume), VCK_OK);
+    vck_executor_destroy(f->executor);
     memory_disk_free(f->memory);
     free(f->expected);
     assert_int_equal(vck_alloc_live_count(), f->live);
@@ -354,7 +359,6 @@ static void any_failing_allocation_is_reported(void **state) VCK_CAN_WAIT
     struct vck_volume_options options = {
         .path = "memory",
         .vmk = vmk,
-        .manual_sweep = true,
         .batch_bytes = 65536,
     };
     vck_status status = VCK_NO_MEMORY;

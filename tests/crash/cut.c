@@ -251,10 +251,8 @@ static bool cut_recovery(const struct state *st, struct crash_disk *d, const uin
 /* Attaches what is on d, compares, detaches; with `nest`, records that and cuts it again. */
 static bool cut_image(struct state *st, struct crash_disk *d, bool nest)
 {
-    struct vck_volume_options options = {.path = "cut",
-                                         .vmk = scenario_vmk,
-                                         .manual_sweep = true,
-                                         .batch_bytes = st->s->batch_bytes};
+    struct vck_volume_options options = {
+        .path = "cut", .vmk = scenario_vmk, .batch_bytes = st->s->batch_bytes};
     struct vck_volume *volume = NULL;
     bool cache_was_kept = d->adopted_events != 0;
     uint8_t *contents = malloc(st->s->truth.sectors * st->s->truth.sector_bytes);

@@ -222,7 +222,6 @@ static void attach(struct scenario *s) VCK_CAN_WAIT
     struct vck_volume_options options = {
         .path = "crash",
         .vmk = scenario_vmk,
-        .manual_sweep = true,
         .batch_bytes = s->batch_bytes,
     };
     vck_status status;
