@@ -220,9 +220,11 @@ void vck_sockets_wait(struct vck_sockets *sockets, uint64_t deadline_ns)
                                      __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         left_ns = 0;
     int count = wait_for(sockets, events, left_ns);
-    __atomic_store_n(&sockets->sleep_state, SLEEP_AWAKE, __ATOMIC_SEQ_CST);
+    /* A wake from here on is for the wait that is about to return anyway. */
+    __atomic_store_n(&sockets->sleep_state, SLEEP_NOTIFIED, __ATOMIC_SEQ_CST);
     if (count > 0)
         handle(sockets, events, count);
+    __atomic_store_n(&sockets->sleep_state, SLEEP_AWAKE, __ATOMIC_SEQ_CST);
 }
 
 void vck_sockets_poll(struct vck_sockets *sockets)

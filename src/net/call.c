@@ -77,10 +77,24 @@ static void insert(struct vck_network *network, struct vck_network_call *call)
     vck_link_insert_between(&call->link, before, before->next);
 }
 
-/* The timer is left at an earlier time than needed rather than set again by every call. */
+/* Under the lock: sees to it that somebody looks when the deadline passes. A timer is left at an
+ * earlier time than needed rather than set again by every call; a driver that is awake looks before
+ * it sleeps. True when it sleeps for too long. */
+static bool expect(struct vck_network *network, uint64_t deadline_ns)
+{
+    if (deadline_ns >= network->armed_ns)
+        return false;
+    if (network->is_driven)
+        return true;
+    network->armed_ns = deadline_ns;
+    vck_timer_set(&network->timer, deadline_ns);
+    return false;
+}
+
 static void arm(struct vck_network_call *call)
 {
     struct vck_network *network = call->network;
+    bool sleeps_too_long;
 
     /* Only our own hold is left: it is done. */
     if (__atomic_load_n(&call->holds, __ATOMIC_ACQUIRE) == 1)
@@ -92,11 +106,17 @@ static void arm(struct vck_network_call *call)
     call->has_deadline = true;
     vck_spinlock_acquire(&network->lock);
     insert(network, call);
-    if (call->deadline_ns < network->armed_ns) {
-        network->armed_ns = call->deadline_ns;
-        vck_timer_set(&network->timer, network->armed_ns);
-    }
+    sleeps_too_long = expect(network, call->deadline_ns);
     vck_spinlock_release(&network->lock);
+    if (sleeps_too_long)
+        vck_sockets_wake(network->sockets);
+}
+
+static uint64_t earliest(const struct vck_network *network)
+{
+    if (vck_list_is_empty(&network->deadlines))
+        return VCK_FOREVER;
+    return VCK_CONTAINER_OF(network->deadlines.next, struct vck_network_call, link)->deadline_ns;
 }
 
 /* The earliest call whose time is up, out of the list and held; sets the timer for the next when
@@ -106,23 +126,16 @@ static struct vck_network_call *take_late(struct vck_network *network, uint64_t 
     struct vck_network_call *late = NULL;
 
     vck_spinlock_acquire(&network->lock);
-    while (!late && !vck_list_is_empty(&network->deadlines)) {
+    while (!late && earliest(network) <= now_ns) {
         struct vck_network_call *first =
             VCK_CONTAINER_OF(network->deadlines.next, struct vck_network_call, link);
-        if (first->deadline_ns > now_ns)
-            break;
         vck_link_remove(&first->link);
         if (try_hold(first))
             late = first;
     }
-    if (!late) {
-        network->armed_ns =
-            vck_list_is_empty(&network->deadlines)
-                ? VCK_FOREVER
-                : VCK_CONTAINER_OF(network->deadlines.next, struct vck_network_call, link)
-                      ->deadline_ns;
-        if (network->armed_ns != VCK_FOREVER)
-            vck_timer_set(&network->timer, network->armed_ns);
+    if (!late && !network->is_driven) {
+        network->armed_ns = VCK_FOREVER;
+        (void)expect(network, earliest(network));
     }
     vck_spinlock_release(&network->lock);
     return late;
@@ -140,6 +153,37 @@ void vck_network_deadlines_passed(void *context)
             late->ops->cancel(late);
         put(late);
     }
+}
+
+/* ---- driven networks ---- */
+
+static bool has_deadlines(struct vck_network *network)
+{
+    bool has;
+
+    vck_spinlock_acquire(&network->lock);
+    network->armed_ns = 0; /* awake */
+    has = !vck_list_is_empty(&network->deadlines);
+    vck_spinlock_release(&network->lock);
+    return has;
+}
+
+void vck_network_wait(struct vck_network *network, uint64_t deadline_ns)
+{
+    vck_spinlock_acquire(&network->lock);
+    network->armed_ns = VCK_MIN(deadline_ns, earliest(network));
+    deadline_ns = network->armed_ns;
+    vck_spinlock_release(&network->lock);
+    vck_sockets_wait(network->sockets, deadline_ns);
+    if (has_deadlines(network))
+        vck_network_deadlines_passed(network);
+}
+
+void vck_network_poll(struct vck_network *network)
+{
+    vck_sockets_poll(network->sockets);
+    if (has_deadlines(network))
+        vck_network_deadlines_passed(network);
 }
 
 /* ---- the future ---- */

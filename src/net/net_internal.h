@@ -23,7 +23,8 @@ struct vck_network {
     struct vck_idle idle;
     struct vck_thread *driver;
     bool driver_stops;
-    bool is_driven_by_caller;
+    bool is_driven;           /* completions come out of wait and poll */
+    bool is_driven_by_caller; /* no thread of the network's waits */
     struct vck_spinlock lock;
     uint8_t state;             /* enum network_state */
     uint32_t users;            /* sockets not closed yet, names in flight, calls of create */
@@ -32,9 +33,10 @@ struct vck_network {
     struct vck_link resolving; /* struct vck_resolve */
     uint32_t socket_count;
     struct vck_link deadlines; /* struct vck_network_call, earliest first */
-    uint64_t armed_ns;         /* what the timer is set to, VCK_FOREVER for nothing */
-    struct vck_timer timer;
-    int32_t native_error; /* of the last creation that failed */
+    /* Until when the driver sleeps, 0 while it is awake; or what the timer is set to. */
+    uint64_t armed_ns;
+    struct vck_timer timer; /* where nothing is driven */
+    int32_t native_error;   /* of the last creation that failed */
 };
 
 struct vck_socket {
@@ -82,7 +84,10 @@ void vck_network_call_done(struct vck_network_call *call);
 /* What a CANCELLED means: the deadline's doing or another's. */
 vck_status vck_network_call_status(const struct vck_network_call *call, vck_status status);
 
-/* The timer's callback. */
+/* Ends the calls whose time is up; the timer's callback. DISPATCH. */
 void vck_network_deadlines_passed(void *network);
+/* What the driver does; wait by one thread at a time. PASSIVE. */
+void vck_network_wait(struct vck_network *network, uint64_t deadline_ns) VCK_CAN_WAIT;
+void vck_network_poll(struct vck_network *network);
 
 #endif

@@ -44,12 +44,12 @@ static void drive(void *context) VCK_ASSUME_CAN_WAIT VCK_NO_ANALYSIS
     struct vck_network *network = context;
 
     while (!__atomic_load_n(&network->driver_stops, __ATOMIC_ACQUIRE))
-        vck_sockets_wait(network->sockets, VCK_FOREVER);
+        vck_network_wait(network, VCK_FOREVER);
 }
 
 static vck_status start_driver(struct vck_network *network)
 {
-    if (network->is_driven_by_caller || !vck_sockets_is_driven(network->sockets))
+    if (network->is_driven_by_caller || !network->is_driven)
         return VCK_OK;
     __atomic_store_n(&network->driver_stops, false, __ATOMIC_RELEASE);
     return vck_thread_create(drive, network, VCK_THREAD_NORMAL, "vck-network", &network->driver);
@@ -74,12 +74,12 @@ static struct vck_network *network_of(struct vck_idle *idle)
 
 static void idle_wait(struct vck_idle *idle, uint64_t deadline_ns) VCK_NO_ANALYSIS
 {
-    vck_sockets_wait(network_of(idle)->sockets, deadline_ns);
+    vck_network_wait(network_of(idle), deadline_ns);
 }
 
 static void idle_poll(struct vck_idle *idle)
 {
-    vck_sockets_poll(network_of(idle)->sockets);
+    vck_network_poll(network_of(idle));
 }
 
 static void idle_wake(struct vck_idle *idle)
@@ -91,7 +91,7 @@ static const struct vck_idle_ops idle_ops = {idle_wait, idle_poll, idle_wake};
 
 struct vck_idle *vck_network_get_idle(struct vck_network *network)
 {
-    return vck_sockets_is_driven(network->sockets) ? &network->idle : NULL;
+    return network->is_driven ? &network->idle : NULL;
 }
 
 /* ---- start and stop ---- */
@@ -203,7 +203,8 @@ static void network_destroy(void *context) VCK_NO_ANALYSIS
 {
     struct vck_network *network = context;
 
-    vck_timer_fini(&network->timer);
+    if (!network->is_driven)
+        vck_timer_fini(&network->timer);
     vck_sockets_close(network->sockets);
     vck_event_fini(&network->drained);
     vck_mutex_fini(&network->control);
@@ -228,7 +229,8 @@ static vck_status network_init(struct vck_object *object, void *context,
     if (status)
         return status;
     network->is_driven_by_caller = (options->flags & VCK_NETWORK_DRIVEN) != 0;
-    network->armed_ns = VCK_FOREVER;
+    network->is_driven = vck_sockets_is_driven(network->sockets);
+    network->armed_ns = network->is_driven ? 0 : VCK_FOREVER;
     network->idle.ops = &idle_ops;
     vck_mutex_init(&network->control);
     vck_spinlock_init(&network->lock);
@@ -236,7 +238,8 @@ static vck_status network_init(struct vck_object *object, void *context,
     vck_link_init(&network->open);
     vck_link_init(&network->resolving);
     vck_link_init(&network->deadlines);
-    vck_timer_init(&network->timer, vck_network_deadlines_passed, network);
+    if (!network->is_driven)
+        vck_timer_init(&network->timer, vck_network_deadlines_passed, network);
     return VCK_OK;
 }
 
