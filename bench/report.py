@@ -18,6 +18,7 @@ from common import ROOT, row, show
 import attach
 import latency
 import nbd
+import net
 
 BENCH_BUILD = ROOT / "build" / "bench"
 
@@ -58,7 +59,7 @@ def measure_sweep(_build_dir, quick):
 
 
 MEASUREMENTS = {"xts": measure_xts, "nbd": nbd.measure, "sweep": measure_sweep,
-                "latency": latency.measure, "attach": attach.measure}
+                "latency": latency.measure, "attach": attach.measure, "net": net.measure}
 
 
 def machine():
