@@ -39,8 +39,8 @@ static void begin(void)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     left--;
-    if (fd < 0 || (connect(fd, (struct sockaddr *)&server, sizeof(server)) < 0 &&
-                   errno != EINPROGRESS))
+    if (fd < 0 ||
+        (connect(fd, (struct sockaddr *)&server, sizeof(server)) < 0 && errno != EINPROGRESS))
         die("connect");
     if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) < 0)
         die("send");
