@@ -34,6 +34,21 @@ struct reply {
     bool is_complete;
 };
 
+/* "HTTP/1.x NNN ..."; 999 for anything else. */
+static uint32_t code_of(const char *line)
+{
+    uint32_t code = 0;
+
+    if (strncmp(line, "HTTP/1.", 7) != 0 || line[7] == 0 || line[8] != ' ')
+        return 999;
+    for (int i = 9; i < 12; i++) {
+        if (line[i] < '0' || line[i] > '9')
+            return 999;
+        code = code * 10 + (uint32_t)(line[i] - '0');
+    }
+    return code > 0 ? code : 999;
+}
+
 static void take_line(struct reply *reply)
 {
     static const char length[] = "content-length:";
@@ -44,8 +59,7 @@ static void take_line(struct reply *reply)
         reply->in_body = true;
         reply->is_complete = reply->has_length && reply->body_left_bytes == 0;
     } else if (reply->code == 0) {
-        if (sscanf(line, "HTTP/1.%*u %3u", &reply->code) != 1)
-            reply->code = 999;
+        reply->code = code_of(line);
     } else if (strncasecmp(line, length, sizeof(length) - 1) == 0) {
         reply->body_left_bytes = strtoull(line + sizeof(length) - 1, NULL, 10);
         reply->has_length = true;
