@@ -203,8 +203,8 @@ void vck_thread_slot_reset_all(void);
 
 /*
  * One more pointer per thread, NULL to begin with, which the task room owns: the worker this thread
- * is. get answers NULL above PASSIVE, where the code may be a DPC that only borrows the thread. It is
- * on the path of every wake: no lock, no call into the system. Any level; set: PASSIVE.
+ * is. get answers NULL above PASSIVE, where the code may be a DPC that only borrows the thread. It
+ * is on the path of every wake: no lock, no call into the system. Any level; set: PASSIVE.
  */
 void *vck_worker_slot_get(void);
 void vck_worker_slot_set(void *worker);

@@ -18,7 +18,7 @@ struct thread_state {
     uint32_t region_depth; /* critical regions; each mutex is one */
     void *slot;            /* the thread room's, of slot_generation */
     uint32_t slot_generation;
-    void *worker; /* the task room's */
+    void *worker;                /* the task room's */
     struct vck_lock_stack locks; /* when VCK_CHECKS_LOCKS */
 };
 
