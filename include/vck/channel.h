@@ -2,7 +2,8 @@
 /*
  * channel: a bounded channel from many senders to one receiver (mpsc). Elements of one fixed size
  * are copied into a ring of fixed capacity; a sender that finds it full waits, and those waiting
- * are served in the order they came, ahead of any that come later.
+ * are served in the order they came, ahead of any that come later. An element for a receiver that
+ * waits does not count: it goes to a place of its own, without the lock.
  *
  * Ends: the channel begins with one sender and one receiver; add_sender and drop_sender count the
  * senders. When the last has gone, the receiver gets what is still there and then DELETED. When the
@@ -23,10 +24,12 @@
 VCK_BEGIN_DECLS
 
 struct vck_channel {
-    struct vck_spinlock lock;
-    bool closed;
-    bool receiver_waits;
+    uint32_t state;   /* open, open and the receiver waits, closed */
+    uint32_t is_lent; /* receiver and given: to the wait, then to the sender that ends it */
+    struct vck_waker receiver;
+    bool has_given; /* an element for a receiver that waited, behind the ring */
     bool allocated;
+    struct vck_spinlock lock; /* for the ring and the senders that wait */
     uint32_t senders;
     uint32_t ends; /* the senders together, and the receiver */
     unsigned char *ring;
@@ -35,14 +38,13 @@ struct vck_channel {
     size_t first;    /* the oldest element's slot */
     size_t count;    /* elements in the ring */
     struct vck_link senders_waiting;
-    struct vck_waker receiver;
     void (*drop)(void *context, void *element);
     void *context;
 };
 
-/* ring: capacity * element_size_bytes bytes, lent; both numbers at least 1. drop(context, element)
- * is shown each element that was not received, in drop_receiver; NULL when they need no end.
- * DISPATCH. */
+/* ring: (capacity + 1) * element_size_bytes bytes, lent; both numbers at least 1. drop(context,
+ * element) is shown each element that was not received, in drop_receiver or, for a send that was
+ * under way then, with the last drop of either end; NULL when they need no end. DISPATCH. */
 void vck_channel_init(struct vck_channel *channel, void *ring, size_t element_size_bytes,
                       size_t capacity, void (*drop)(void *context, void *element), void *context);
 /* Channel and ring in one allocation. OUT_OF_RANGE: a number is 0 or the ring too large; NO_MEMORY.

@@ -1,6 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ring and the line of senders are under the lock. A receiver that waits says so in `state`:
+ * the one that changes it back has the waker and, if nothing stands before it in the ring, a place
+ * for its element. Until it gives back both (is_lent), the receiver neither waits anew nor takes
+ * the channel for drained; the wake it will get is still to come.
+ */
 #include "vck/channel.h"
 #include "vck/timeout.h"
+
+enum {
+    OPEN,
+    WAITING, /* open, and the receiver waits */
+    CLOSED,
+};
 
 void vck_channel_init(struct vck_channel *channel, void *ring, size_t element_size_bytes,
                       size_t capacity, void (*drop)(void *context, void *element), void *context)
@@ -12,7 +24,6 @@ void vck_channel_init(struct vck_channel *channel, void *ring, size_t element_si
         .ring = ring,
         .element_size_bytes = element_size_bytes,
         .capacity = capacity,
-        .receiver = vck_waker_none(),
         .drop = drop,
         .context = context,
     };
@@ -28,9 +39,10 @@ vck_status vck_channel_create(size_t element_size_bytes, size_t capacity,
     struct vck_channel *channel;
 
     if (element_size_bytes == 0 || capacity == 0 ||
-        capacity > (SIZE_MAX / 2 - ring_offset) / element_size_bytes)
+        capacity >= (SIZE_MAX / 2 - ring_offset) / element_size_bytes)
         return VCK_OUT_OF_RANGE;
-    channel = vck_alloc(ring_offset + capacity * element_size_bytes, VCK_TAG('C', 'h', 'a', 'n'));
+    channel =
+        vck_alloc(ring_offset + (capacity + 1) * element_size_bytes, VCK_TAG('C', 'h', 'a', 'n'));
     if (!channel)
         return VCK_NO_MEMORY;
     vck_channel_init(channel, (unsigned char *)channel + ring_offset, element_size_bytes, capacity,
@@ -40,24 +52,111 @@ vck_status vck_channel_create(size_t element_size_bytes, size_t capacity,
     return VCK_OK;
 }
 
+static unsigned char *slot_at(struct vck_channel *channel, size_t index)
+{
+    return channel->ring + index * channel->element_size_bytes;
+}
+
+static void drop_element(struct vck_channel *channel, unsigned char *element)
+{
+    if (channel->drop)
+        channel->drop(channel->context, element);
+}
+
+static void drop_given(struct vck_channel *channel)
+{
+    if (channel->has_given)
+        drop_element(channel, slot_at(channel, channel->capacity));
+    channel->has_given = false;
+}
+
 static void end_one_side(struct vck_channel *channel)
 {
-    bool allocated = channel->allocated;
-
-    if (__atomic_fetch_sub(&channel->ends, 1, __ATOMIC_ACQ_REL) == 1 && allocated)
+    if (__atomic_fetch_sub(&channel->ends, 1, __ATOMIC_ACQ_REL) != 1)
+        return;
+    /* Given to a wait that was dropped, by a send that was under way when the receiver went. */
+    drop_given(channel);
+    if (channel->allocated)
         vck_free(channel);
 }
 
-/* ---- under the lock ---- */
+/* ---- the receiver's wait, without the lock ---- */
 
-static struct vck_waker take_receiver(struct vck_channel *channel)
+static uint32_t state_of(const struct vck_channel *channel)
+{
+    return __atomic_load_n(&channel->state, __ATOMIC_SEQ_CST);
+}
+
+static bool change(struct vck_channel *channel, uint32_t from, uint32_t to)
+{
+    return __atomic_compare_exchange_n(&channel->state, &from, to, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_RELAXED);
+}
+
+static size_t count_of(const struct vck_channel *channel)
+{
+    return __atomic_load_n(&channel->count, __ATOMIC_SEQ_CST);
+}
+
+static bool is_lent(const struct vck_channel *channel)
+{
+    return __atomic_load_n(&channel->is_lent, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* For the one that ended WAITING. */
+static void end_wait(struct vck_channel *channel)
 {
     struct vck_waker waker = channel->receiver;
 
-    channel->receiver = vck_waker_none();
-    channel->receiver_waits = false;
-    return waker;
+    __atomic_store_n(&channel->is_lent, 0, __ATOMIC_RELEASE);
+    vck_waker_wake_and_drop(waker);
 }
+
+/* Takes the waker back; false when somebody is about to wake it. */
+static bool withdraw(struct vck_channel *channel)
+{
+    struct vck_waker waker = channel->receiver;
+
+    if (!change(channel, WAITING, OPEN))
+        return false;
+    __atomic_store_n(&channel->is_lent, 0, __ATOMIC_RELAXED);
+    vck_waker_drop(waker);
+    return true;
+}
+
+/* True when the waker will be woken; false when there is something to look at. */
+static bool arm(struct vck_channel *channel, const struct vck_waker *waker)
+{
+    if (channel->has_given || count_of(channel) != 0 || state_of(channel) != OPEN)
+        return false;
+    channel->receiver = waker->ops->clone(waker->data);
+    __atomic_store_n(&channel->is_lent, 1, __ATOMIC_RELAXED);
+    if (!change(channel, OPEN, WAITING)) {
+        __atomic_store_n(&channel->is_lent, 0, __ATOMIC_RELAXED);
+        vck_waker_drop(channel->receiver);
+        return false;
+    }
+    /* An element that came in between did not wake; but one who then found WAITING will. */
+    return count_of(channel) == 0 || !withdraw(channel);
+}
+
+static bool wait_for_element(struct vck_channel *channel, const struct vck_waker *waker)
+{
+    bool same;
+
+    if (!is_lent(channel))
+        return arm(channel, waker);
+    same = vck_waker_is_same(&channel->receiver, waker);
+    if (state_of(channel) == WAITING)
+        return same || (withdraw(channel) && arm(channel, waker));
+    /* A sender is about to wake the waker that was registered. If that was somebody else's, look
+     * again soon. */
+    if (!same)
+        waker->ops->wake(waker->data);
+    return true;
+}
+
+/* ---- under the lock ---- */
 
 static void put(struct vck_channel *channel, const void *element)
 {
@@ -65,43 +164,35 @@ static void put(struct vck_channel *channel, const void *element)
 
     if (slot >= channel->capacity)
         slot -= channel->capacity;
-    memcpy(channel->ring + slot * channel->element_size_bytes, element,
-           channel->element_size_bytes);
-    __atomic_store_n(&channel->count, channel->count + 1, __ATOMIC_RELAXED);
+    memcpy(slot_at(channel, slot), element, channel->element_size_bytes);
+    __atomic_fetch_add(&channel->count, 1, __ATOMIC_SEQ_CST);
 }
 
-/* Puts the element in, with the receiver's waker for afterwards; BUSY when it is full. Senders wait
- * only while it is full, so none is overtaken. */
-static vck_status put_if_room(struct vck_channel *channel, const void *element,
-                              struct vck_waker *ret_wake)
+/* BUSY when it is full. Senders wait only while it is full, so none is overtaken. */
+static vck_status put_if_room(struct vck_channel *channel, const void *element)
 {
-    if (channel->closed)
+    if (state_of(channel) == CLOSED)
         return VCK_DELETED;
     if (channel->count == channel->capacity)
         return VCK_BUSY;
     put(channel, element);
-    *ret_wake = take_receiver(channel);
     return VCK_OK;
 }
 
 /* Takes the oldest element out and lets the sender that waits longest put its own in, with that
  * sender's waker for afterwards. */
-static vck_status take(struct vck_channel *channel, void *ret_element, struct vck_waker *ret_wake)
+static void take(struct vck_channel *channel, void *ret_element, struct vck_waker *ret_wake)
 {
     struct vck_wait_node *node;
 
-    if (channel->count == 0)
-        return channel->closed ? VCK_DELETED : VCK_BUSY;
-    memcpy(ret_element, channel->ring + channel->first * channel->element_size_bytes,
-           channel->element_size_bytes);
+    memcpy(ret_element, slot_at(channel, channel->first), channel->element_size_bytes);
     channel->first = channel->first + 1 < channel->capacity ? channel->first + 1 : 0;
-    __atomic_store_n(&channel->count, channel->count - 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&channel->count, channel->count - 1, __ATOMIC_RELEASE);
     node = vck_wait_list_oldest(&channel->senders_waiting);
     if (node) {
         put(channel, VCK_CONTAINER_OF(node, struct vck_channel_send, node)->element);
         *ret_wake = vck_wait_node_finish(node, VCK_WAIT_GRANTED);
     }
-    return VCK_OK;
 }
 
 /* ---- senders ---- */
@@ -124,24 +215,48 @@ void vck_channel_drop_sender(struct vck_channel *channel)
     end_one_side(channel);
 }
 
-vck_status vck_channel_try_send(struct vck_channel *channel, const void *element)
+static vck_status send_to_ring(struct vck_channel *channel, const void *element)
 {
-    struct vck_waker wake = vck_waker_none();
     vck_status status;
 
     vck_spinlock_acquire(&channel->lock);
-    status = put_if_room(channel, element, &wake);
+    status = put_if_room(channel, element);
     vck_spinlock_release(&channel->lock);
-    vck_waker_wake_and_drop(wake);
     return status;
 }
 
-/* The first poll that finds it full, and polls while it waits. */
+static void wake_receiver(struct vck_channel *channel)
+{
+    if (state_of(channel) == WAITING && change(channel, WAITING, OPEN))
+        end_wait(channel);
+}
+
+vck_status vck_channel_try_send(struct vck_channel *channel, const void *element)
+{
+    vck_status status = VCK_OK;
+
+    if (state_of(channel) == WAITING && change(channel, WAITING, OPEN)) {
+        if (count_of(channel) == 0) {
+            memcpy(slot_at(channel, channel->capacity), element, channel->element_size_bytes);
+            channel->has_given = true;
+        } else {
+            status = send_to_ring(channel, element);
+        }
+        end_wait(channel);
+        return status;
+    }
+    status = send_to_ring(channel, element);
+    if (status == VCK_OK)
+        wake_receiver(channel);
+    return status;
+}
+
+/* After a look that found it full, and while it waits. */
 static enum vck_poll wait_for_room(struct vck_channel_send *send, const struct vck_waker *waker)
 {
     struct vck_channel *channel = send->channel;
     struct vck_waker fresh = waker->ops->clone(waker->data);
-    struct vck_waker wake = vck_waker_none();
+    bool was_put = false;
 
     vck_spinlock_acquire(&channel->lock);
     switch (send->node.state) {
@@ -152,7 +267,8 @@ static enum vck_poll wait_for_room(struct vck_channel_send *send, const struct v
         send->status = VCK_DELETED;
         break;
     case VCK_WAIT_IDLE:
-        send->status = put_if_room(channel, send->element, &wake);
+        send->status = put_if_room(channel, send->element);
+        was_put = send->status == VCK_OK;
         break;
     default:
         break;
@@ -161,7 +277,8 @@ static enum vck_poll wait_for_room(struct vck_channel_send *send, const struct v
         fresh = vck_wait_list_add(&channel->senders_waiting, &send->node, fresh);
     vck_spinlock_release(&channel->lock);
     vck_waker_drop(fresh);
-    vck_waker_wake_and_drop(wake);
+    if (was_put)
+        wake_receiver(channel);
     return send->status == VCK_BUSY ? VCK_PENDING : VCK_READY;
 }
 
@@ -221,37 +338,34 @@ vck_status vck_channel_send_until(struct vck_channel *channel, const void *eleme
 
 /* ---- the receiver ---- */
 
-vck_status vck_channel_try_receive(struct vck_channel *channel, void *ret_element)
+static void take_given(struct vck_channel *channel, void *ret_element)
 {
-    struct vck_waker wake = vck_waker_none();
-    vck_status status;
-
-    vck_spinlock_acquire(&channel->lock);
-    status = take(channel, ret_element, &wake);
-    vck_spinlock_release(&channel->lock);
-    vck_waker_wake_and_drop(wake);
-    return status;
+    memcpy(ret_element, slot_at(channel, channel->capacity), channel->element_size_bytes);
+    channel->has_given = false;
 }
 
-static enum vck_poll wait_for_element(struct vck_channel_receive *receive,
-                                      const struct vck_waker *waker)
+static void take_from_ring(struct vck_channel *channel, void *ret_element)
 {
-    struct vck_channel *channel = receive->channel;
-    struct vck_waker fresh = waker->ops->clone(waker->data);
     struct vck_waker wake = vck_waker_none();
 
     vck_spinlock_acquire(&channel->lock);
-    receive->status = take(channel, receive->element, &wake);
-    if (receive->status == VCK_BUSY) {
-        struct vck_waker old = take_receiver(channel);
-        channel->receiver = fresh;
-        channel->receiver_waits = true;
-        fresh = old;
-    }
+    take(channel, ret_element, &wake);
     vck_spinlock_release(&channel->lock);
-    vck_waker_drop(fresh);
     vck_waker_wake_and_drop(wake);
-    return receive->status == VCK_BUSY ? VCK_PENDING : VCK_READY;
+}
+
+vck_status vck_channel_try_receive(struct vck_channel *channel, void *ret_element)
+{
+    bool closed = state_of(channel) == CLOSED;
+    bool lent = is_lent(channel);
+
+    if (!lent && channel->has_given)
+        take_given(channel, ret_element);
+    else if (count_of(channel) != 0)
+        take_from_ring(channel, ret_element);
+    else
+        return closed && !lent ? VCK_DELETED : VCK_BUSY;
+    return VCK_OK;
 }
 
 static enum vck_poll receive_poll(struct vck_future *self, const struct vck_waker *waker)
@@ -259,23 +373,12 @@ static enum vck_poll receive_poll(struct vck_future *self, const struct vck_wake
     struct vck_channel_receive *receive =
         VCK_CONTAINER_OF(self, struct vck_channel_receive, future);
 
-    /* Without the lock only a hint: which of the two ways is likely to take the lock just once. */
-    if (__atomic_load_n(&receive->channel->count, __ATOMIC_RELAXED) != 0) {
+    do {
         receive->status = vck_channel_try_receive(receive->channel, receive->element);
         if (receive->status != VCK_BUSY)
             return VCK_READY;
-    }
-    return wait_for_element(receive, waker);
-}
-
-static void stop_waiting(struct vck_channel *channel)
-{
-    struct vck_waker waker;
-
-    vck_spinlock_acquire(&channel->lock);
-    waker = take_receiver(channel);
-    vck_spinlock_release(&channel->lock);
-    vck_waker_drop(waker);
+    } while (!wait_for_element(receive->channel, waker));
+    return VCK_PENDING;
 }
 
 static void receive_drop(struct vck_future *self)
@@ -285,7 +388,7 @@ static void receive_drop(struct vck_future *self)
 
     if (receive->status != VCK_BUSY)
         return;
-    stop_waiting(receive->channel);
+    (void)withdraw(receive->channel);
     receive->status = VCK_CANCELLED;
 }
 
@@ -313,24 +416,28 @@ vck_status vck_channel_receive_until(struct vck_channel *channel, uint64_t deadl
 
 void vck_channel_close(struct vck_channel *channel)
 {
-    struct vck_waker receiver;
+    uint32_t before;
 
     vck_spinlock_acquire(&channel->lock);
-    channel->closed = true;
-    receiver = take_receiver(channel);
+    before = __atomic_exchange_n(&channel->state, (uint32_t)CLOSED, __ATOMIC_SEQ_CST);
     vck_wait_list_answer_all(&channel->lock, &channel->senders_waiting, VCK_WAIT_REFUSED);
-    vck_waker_wake_and_drop(receiver);
+    if (before == WAITING)
+        end_wait(channel);
 }
 
 void vck_channel_drop_receiver(struct vck_channel *channel)
 {
-    stop_waiting(channel);
+    size_t slot;
+
+    (void)withdraw(channel);
     vck_channel_close(channel);
+    if (!is_lent(channel))
+        drop_given(channel);
     /* Closed, so the ring is ours alone. */
+    slot = channel->first;
     for (size_t i = 0; i < channel->count; i++) {
-        size_t slot = (channel->first + i) % channel->capacity;
-        if (channel->drop)
-            channel->drop(channel->context, channel->ring + slot * channel->element_size_bytes);
+        drop_element(channel, slot_at(channel, slot));
+        slot = slot + 1 < channel->capacity ? slot + 1 : 0;
     }
     end_one_side(channel);
 }

@@ -12,7 +12,7 @@ static void count_drop(void *context, void *element)
 
 struct fixture {
     struct vck_channel channel;
-    uint32_t ring[2];
+    uint32_t ring[3];
     uint32_t dropped; /* the dropped elements as two digits each */
     struct wakes sender;
     struct wakes receiver;

@@ -280,10 +280,10 @@ static void notify_does_as_its_model(void **state)
 
 struct channel_model {
     struct vck_channel real;
-    uint32_t ring[CAPACITY];
+    uint32_t ring[CAPACITY + 1];
     struct vck_channel_send sends[SLOTS];
     struct line line; /* the senders that wait; want is the element */
-    uint32_t elements[CAPACITY];
+    uint32_t elements[CAPACITY + 1];
     uint32_t count;
     uint32_t next_element;
     struct vck_channel_receive receive;
@@ -292,6 +292,7 @@ struct channel_model {
     uint32_t received;
     bool receive_begun;
     bool receiver_waits; /* its waker is registered */
+    bool has_given;      /* the first element came while it waited, and does not count */
     bool closed;
 };
 
@@ -299,12 +300,13 @@ static void model_put(struct channel_model *m, uint32_t element)
 {
     m->elements[m->count++] = element;
     m->receiver_wakes += m->receiver_waits;
+    m->has_given |= m->receiver_waits;
     m->receiver_waits = false;
 }
 
 static vck_status model_send(const struct channel_model *m)
 {
-    return m->closed ? VCK_DELETED : m->count == CAPACITY ? VCK_BUSY : VCK_OK;
+    return m->closed ? VCK_DELETED : m->count - m->has_given == CAPACITY ? VCK_BUSY : VCK_OK;
 }
 
 static void begin_send(struct channel_model *m, uint32_t slot)
@@ -372,8 +374,9 @@ static void model_take(struct channel_model *m, vck_status status, uint32_t elem
     assert_int_equal(status, VCK_OK);
     assert_int_equal(element, m->elements[0]);
     memmove(&m->elements[0], &m->elements[1], --m->count * sizeof(m->elements[0]));
-    if (m->line.length)
+    if (m->line.length && !m->has_given)
         m->elements[m->count++] = m->line.want[answer_oldest(&m->line)];
+    m->has_given = false;
 }
 
 static void step_receive(struct channel_model *m)
