@@ -61,7 +61,8 @@ VCK_CHECKED vck_status vck_span_next_pair(struct vck_span *a, struct vck_span *b
 
 /* Counts the descriptors with bytes in the span, these bytes, and their pages; maps nothing.
  * OUT_OF_RANGE: the chain ended early, and *ret_counts says what there was. Any level. */
-VCK_CHECKED vck_status vck_span_count(struct vck_span span, struct vck_chain_counts *ret_counts);
+VCK_CHECKED vck_status vck_span_count(const struct vck_span *span,
+                                      struct vck_chain_counts *ret_counts);
 
 /*
  * The first size_bytes of the span in one piece: borrowed from the chain when they are contiguous
@@ -71,7 +72,7 @@ VCK_CHECKED vck_status vck_span_count(struct vck_span span, struct vck_chain_cou
  * failure, scratch is undefined. *ret_done_bytes (may be NULL) says how many of the bytes were
  * reached, on failure too.
  */
-VCK_CHECKED vck_status vck_span_view(struct vck_span span, size_t size_bytes, void *scratch,
+VCK_CHECKED vck_status vck_span_view(const struct vck_span *span, size_t size_bytes, void *scratch,
                                      const uint8_t **ret_view, uint64_t *ret_done_bytes);
 
 VCK_END_DECLS

@@ -18,10 +18,11 @@ VCK_BEGIN_DECLS
  * all before were equal. Or the map hook's status. The non-temporal form asks the processor to keep
  * what it reads out of the outer caches. DISPATCH.
  */
-VCK_CHECKED vck_status vck_span_compare(struct vck_span a, struct vck_span b, int *ret_order,
-                                        uint64_t *ret_equal_bytes);
-VCK_CHECKED vck_status vck_span_compare_non_temporal(struct vck_span a, struct vck_span b,
-                                                     int *ret_order, uint64_t *ret_equal_bytes);
+VCK_CHECKED vck_status vck_span_compare(const struct vck_span *a, const struct vck_span *b,
+                                        int *ret_order, uint64_t *ret_equal_bytes);
+VCK_CHECKED vck_status vck_span_compare_non_temporal(const struct vck_span *a,
+                                                     const struct vck_span *b, int *ret_order,
+                                                     uint64_t *ret_equal_bytes);
 
 VCK_END_DECLS
 

@@ -27,22 +27,23 @@
 VCK_BEGIN_DECLS
 
 /* Flat to span. */
-VCK_CHECKED vck_status vck_span_copy_in(struct vck_span to, const void *from, size_t from_bytes,
-                                        uint64_t *ret_done_bytes);
-VCK_CHECKED vck_status vck_span_copy_in_non_temporal(struct vck_span to, const void *from,
+VCK_CHECKED vck_status vck_span_copy_in(const struct vck_span *to, const void *from,
+                                        size_t from_bytes, uint64_t *ret_done_bytes);
+VCK_CHECKED vck_status vck_span_copy_in_non_temporal(const struct vck_span *to, const void *from,
                                                      size_t from_bytes, uint64_t *ret_done_bytes);
 
 /* Span to flat. */
-VCK_CHECKED vck_status vck_span_copy_out(void *to, size_t to_bytes, struct vck_span from,
+VCK_CHECKED vck_status vck_span_copy_out(void *to, size_t to_bytes, const struct vck_span *from,
                                          uint64_t *ret_done_bytes);
 VCK_CHECKED vck_status vck_span_copy_out_non_temporal(void *to, size_t to_bytes,
-                                                      struct vck_span from,
+                                                      const struct vck_span *from,
                                                       uint64_t *ret_done_bytes);
 
 /* Span to span. */
-VCK_CHECKED vck_status vck_span_copy(struct vck_span to, struct vck_span from,
+VCK_CHECKED vck_status vck_span_copy(const struct vck_span *to, const struct vck_span *from,
                                      uint64_t *ret_done_bytes);
-VCK_CHECKED vck_status vck_span_copy_non_temporal(struct vck_span to, struct vck_span from,
+VCK_CHECKED vck_status vck_span_copy_non_temporal(const struct vck_span *to,
+                                                  const struct vck_span *from,
                                                   uint64_t *ret_done_bytes);
 
 VCK_END_DECLS

@@ -15,12 +15,14 @@
 
 VCK_BEGIN_DECLS
 
-VCK_CHECKED vck_status vck_span_zero(struct vck_span span, uint64_t *ret_done_bytes);
-VCK_CHECKED vck_status vck_span_zero_non_temporal(struct vck_span span, uint64_t *ret_done_bytes);
-VCK_CHECKED vck_status vck_span_zero_secure(struct vck_span span, uint64_t *ret_done_bytes);
+VCK_CHECKED vck_status vck_span_zero(const struct vck_span *span, uint64_t *ret_done_bytes);
+VCK_CHECKED vck_status vck_span_zero_non_temporal(const struct vck_span *span,
+                                                  uint64_t *ret_done_bytes);
+VCK_CHECKED vck_status vck_span_zero_secure(const struct vck_span *span, uint64_t *ret_done_bytes);
 
-VCK_CHECKED vck_status vck_span_fill(struct vck_span span, uint8_t value, uint64_t *ret_done_bytes);
-VCK_CHECKED vck_status vck_span_fill_non_temporal(struct vck_span span, uint8_t value,
+VCK_CHECKED vck_status vck_span_fill(const struct vck_span *span, uint8_t value,
+                                     uint64_t *ret_done_bytes);
+VCK_CHECKED vck_status vck_span_fill_non_temporal(const struct vck_span *span, uint8_t value,
                                                   uint64_t *ret_done_bytes);
 
 VCK_END_DECLS

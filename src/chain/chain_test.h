@@ -71,6 +71,11 @@ struct test_chain {
     uint32_t bytes;
 };
 
+/* Spans to pass by address. */
+#define SPAN(first, offset_bytes, length_bytes)                                                    \
+    (&(struct vck_span){{(first), (offset_bytes)}, (length_bytes)})
+#define WHOLE(first) SPAN(first, 0, VCK_SPAN_TO_END)
+
 static inline struct vck_descriptor *chain_first(struct test_chain *chain)
 {
     return chain->count == 0 ? NULL : chain->pieces;

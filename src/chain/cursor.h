@@ -33,40 +33,60 @@ static inline struct side side_of_flat(const void *data, size_t size_bytes)
     return side;
 }
 
-/* Maps the first bytes_max bytes from the position, or as many as the chain has. Fails only as the
- * map hook does. */
-static inline vck_status side_open(struct vck_position position, uint64_t bytes_max,
-                                   struct side *ret_side)
+/* Looks at the first bytes_max bytes of the span, or as many as the chain has; false when some are
+ * not mapped. Inlined and free of calls, so that all of it stays in registers. */
+static inline __attribute__((always_inline)) bool
+side_look(const struct vck_span *span, uint64_t bytes_max, struct side *ret_side)
 {
-    struct vck_descriptor *d = position.descriptor;
-    uint64_t offset_bytes = position.offset_bytes, left_bytes = bytes_max;
-    struct side side = {.low = UINTPTR_MAX};
+    const struct vck_descriptor *first = span->position.descriptor;
+    uint64_t offset_bytes = span->position.offset_bytes, left_bytes = bytes_max;
+    uintptr_t low = UINTPTR_MAX, high = 0;
 
-    while (d != NULL && offset_bytes >= d->size_bytes) {
-        offset_bytes -= d->size_bytes;
-        d = d->next;
+    while (first != NULL && offset_bytes >= first->size_bytes) {
+        offset_bytes -= first->size_bytes;
+        first = first->next;
     }
-    side.starts_past_end = d == NULL && offset_bytes > 0 && bytes_max > 0;
-    for (; d != NULL && left_bytes > 0; d = d->next) {
-        void *address = d->address;
-        vck_status status = VCK_OK;
-        if (d->size_bytes == 0)
-            continue;
-        if ((d->flags & (VCK_DESCRIPTOR_MAPPED | VCK_DESCRIPTOR_NONPAGED)) == 0)
-            status = vck_descriptor_map(d, &address);
+    uint64_t skipped_bytes = offset_bytes;
+    for (const struct vck_descriptor *d = bytes_max > 0 ? first : NULL; d != NULL; d = d->next) {
+        uint64_t size_bytes = d->size_bytes - skipped_bytes;
+        if (size_bytes > 0) {
+            if ((d->flags & (VCK_DESCRIPTOR_MAPPED | VCK_DESCRIPTOR_NONPAGED)) == 0)
+                return false;
+            uintptr_t address = (uintptr_t)d->address + skipped_bytes;
+            low = VCK_MIN(low, address);
+            high = VCK_MAX(high, address + size_bytes);
+        }
+        skipped_bytes = 0;
+        if (size_bytes >= left_bytes) {
+            left_bytes = 0;
+            break;
+        }
+        left_bytes -= size_bytes;
+    }
+    ret_side->bytes = bytes_max - left_bytes;
+    ret_side->starts_past_end = first == NULL && offset_bytes > 0 && bytes_max > 0;
+    ret_side->low = low;
+    ret_side->high = high;
+    if (ret_side->bytes > 0) {
+        ret_side->start.data = (uint8_t *)first->address + offset_bytes;
+        ret_side->start.size_bytes = (size_t)(first->size_bytes - offset_bytes);
+        ret_side->start.next = first->next;
+    }
+    return true;
+}
+
+/* Maps the first bytes_max bytes of the span, or as many as the chain has. */
+vck_status vck_cursor_map(const struct vck_span *span, uint64_t bytes_max);
+
+/* Looks, and maps first where that is needed. Fails only as the map hook does. */
+static inline __attribute__((always_inline)) vck_status
+side_open(const struct vck_span *span, uint64_t bytes_max, struct side *ret_side)
+{
+    while (!side_look(span, bytes_max, ret_side)) {
+        vck_status status = vck_cursor_map(span, bytes_max);
         if (status)
             return status;
-        uint8_t *data = (uint8_t *)address + offset_bytes;
-        uint64_t size_bytes = VCK_MIN(d->size_bytes - offset_bytes, left_bytes);
-        if (left_bytes == bytes_max)
-            side.start = (struct cursor){data, (size_t)size_bytes, d->next};
-        side.low = VCK_MIN(side.low, (uintptr_t)data);
-        side.high = VCK_MAX(side.high, (uintptr_t)data + size_bytes);
-        left_bytes -= size_bytes;
-        offset_bytes = 0;
     }
-    side.bytes = bytes_max - left_bytes;
-    *ret_side = side;
     return VCK_OK;
 }
 
@@ -101,10 +121,14 @@ struct piece {
 static inline struct piece cursor_take_pair(struct cursor *to, struct cursor *from,
                                             uint64_t bytes_max)
 {
+    cursor_settle(to);
     cursor_settle(from);
-    struct vck_buffer target = cursor_take(to, VCK_MIN(from->size_bytes, bytes_max));
-    struct vck_buffer source = cursor_take(from, target.size_bytes);
-    struct piece piece = {target.data, source.data, target.size_bytes};
+    size_t size_bytes = VCK_MIN(to->size_bytes, from->size_bytes);
+    struct piece piece = {to->data, from->data, (size_t)VCK_MIN(size_bytes, bytes_max)};
+    to->data += piece.size_bytes;
+    to->size_bytes -= piece.size_bytes;
+    from->data += piece.size_bytes;
+    from->size_bytes -= piece.size_bytes;
     return piece;
 }
 

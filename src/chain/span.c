@@ -88,30 +88,31 @@ vck_status vck_span_next_pair(struct vck_span *a, struct vck_span *b, struct vck
     return VCK_OK;
 }
 
-vck_status vck_span_count(struct vck_span span, struct vck_chain_counts *ret_counts)
+vck_status vck_span_count(const struct vck_span *span, struct vck_chain_counts *ret_counts)
 {
+    struct vck_span rest = *span;
     struct vck_chain_counts counts = {0};
     vck_status status;
 
-    while (find_start(&span, &status)) {
-        size_t size_bytes = size_here(&span);
+    while (find_start(&rest, &status)) {
+        size_t size_bytes = size_here(&rest);
         uint64_t offset_bytes =
-            (span.position.descriptor->offset_bytes + span.position.offset_bytes) %
+            (rest.position.descriptor->offset_bytes + rest.position.offset_bytes) %
             VCK_CHAIN_PAGE_BYTES;
         counts.descriptors++;
         counts.bytes += size_bytes;
         counts.pages +=
             (offset_bytes + size_bytes + VCK_CHAIN_PAGE_BYTES - 1) / VCK_CHAIN_PAGE_BYTES;
-        skip(&span, size_bytes);
+        skip(&rest, size_bytes);
     }
     *ret_counts = counts;
     return status;
 }
 
-vck_status vck_span_view(struct vck_span span, size_t size_bytes, void *scratch,
+vck_status vck_span_view(const struct vck_span *span, size_t size_bytes, void *scratch,
                          const uint8_t **ret_view, uint64_t *ret_done_bytes)
 {
-    struct vck_span rest = {span.position, VCK_MIN(span.length_bytes, size_bytes)};
+    struct vck_span rest = {span->position, VCK_MIN(span->length_bytes, size_bytes)};
     const uint8_t *run = NULL; /* contiguous in the chain so far; NULL once that has ended */
     size_t done_bytes = 0;
     vck_status status = VCK_OK;

@@ -34,17 +34,18 @@ equal_bytes(const uint8_t *a, const uint8_t *b, size_t size_bytes, bool non_temp
 }
 
 /* One copy of this per form. */
-static inline __attribute__((always_inline)) vck_status compare(struct vck_span a,
-                                                                struct vck_span b,
+static inline __attribute__((always_inline)) vck_status compare(const struct vck_span *a,
+                                                                const struct vck_span *b,
                                                                 bool non_temporal, int *ret_order,
                                                                 uint64_t *ret_equal_bytes)
 {
+    struct vck_span rest_a = *a, rest_b = *b;
     uint64_t done_bytes = 0;
     int order = 0;
     struct vck_buffer x, y;
     vck_status status;
 
-    while ((status = vck_span_next_pair(&a, &b, &x, &y)) == VCK_OK && x.size_bytes > 0) {
+    while ((status = vck_span_next_pair(&rest_a, &rest_b, &x, &y)) == VCK_OK && x.size_bytes > 0) {
         size_t equal = equal_bytes(x.data, y.data, x.size_bytes, non_temporal);
         done_bytes += equal;
         if (equal < x.size_bytes) {
@@ -59,14 +60,14 @@ static inline __attribute__((always_inline)) vck_status compare(struct vck_span 
     return status;
 }
 
-vck_status vck_span_compare(struct vck_span a, struct vck_span b, int *ret_order,
+vck_status vck_span_compare(const struct vck_span *a, const struct vck_span *b, int *ret_order,
                             uint64_t *ret_equal_bytes)
 {
     return compare(a, b, false, ret_order, ret_equal_bytes);
 }
 
-vck_status vck_span_compare_non_temporal(struct vck_span a, struct vck_span b, int *ret_order,
-                                         uint64_t *ret_equal_bytes)
+vck_status vck_span_compare_non_temporal(const struct vck_span *a, const struct vck_span *b,
+                                         int *ret_order, uint64_t *ret_equal_bytes)
 {
     return compare(a, b, true, ret_order, ret_equal_bytes);
 }

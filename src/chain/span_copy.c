@@ -2,6 +2,7 @@
 #include "vck/span_copy.h"
 #include "cursor.h"
 #include "non_temporal.h"
+#include "short_copy.h"
 
 /* Pieces moved in one turn when they go last to first; each turn walks both sides again. */
 #define TURN_PIECES 32u
@@ -30,15 +31,15 @@ static inline struct vck_buffer source_of(const struct piece *piece)
 static inline void copy_piece(const struct piece *piece, enum form form)
 {
     if (form == DISJOINT)
-        memcpy(piece->to, piece->from, piece->size_bytes);
+        short_copy(piece->to, piece->from, piece->size_bytes);
     else if (form == NON_TEMPORAL && !overlap(target_of(piece), source_of(piece)))
         vck_non_temporal_copy(piece->to, piece->from, piece->size_bytes);
     else
         memmove(piece->to, piece->from, piece->size_bytes);
 }
 
-static inline void copy_forward(struct cursor to, struct cursor from, uint64_t bytes,
-                                enum form form)
+static inline __attribute__((always_inline)) void copy_forward(struct cursor to, struct cursor from,
+                                                               uint64_t bytes, enum form form)
 {
     while (bytes > 0) {
         struct piece piece = cursor_take_pair(&to, &from, bytes);
@@ -111,37 +112,37 @@ static bool can_go_backward(struct cursor to, struct cursor from, uint64_t bytes
     return true;
 }
 
-static vck_status copy_shared(const struct side *to, const struct side *from, uint64_t bytes,
-                              enum form form)
+static __attribute__((noinline)) VCK_COLD vck_status copy_shared(struct cursor to,
+                                                                 struct cursor from, uint64_t bytes,
+                                                                 enum form form)
 {
-    if (can_go_forward(to->start, from->start, bytes))
-        copy_forward(to->start, from->start, bytes, form);
-    else if (can_go_backward(to->start, from->start, bytes))
-        copy_backward(to->start, from->start, bytes, form);
+    if (can_go_forward(to, from, bytes))
+        copy_forward(to, from, bytes, form);
+    else if (can_go_backward(to, from, bytes))
+        copy_backward(to, from, bytes, form);
     else
         return VCK_UNSUPPORTED;
     return VCK_OK;
 }
 
-static bool is_disjoint(const struct side *a, const struct side *b)
+static inline bool is_disjoint(const struct side *a, const struct side *b)
 {
     return a->high <= b->low || b->high <= a->low;
 }
 
 /* Copies what both sides have of the bytes asked for. */
-static inline vck_status copy(const struct side *to, const struct side *from, uint64_t asked_bytes,
-                              bool non_temporal, uint64_t *ret_done_bytes)
+static inline __attribute__((always_inline)) vck_status
+copy(const struct side *to, const struct side *from, uint64_t asked_bytes, bool non_temporal,
+     uint64_t *ret_done_bytes)
 {
     uint64_t bytes = VCK_MIN(to->bytes, from->bytes);
     bool is_short = asked_bytes != VCK_SPAN_TO_END && bytes < asked_bytes;
     vck_status status = VCK_OK;
 
     if (!is_disjoint(to, from))
-        status = copy_shared(to, from, bytes, non_temporal ? NON_TEMPORAL : SHARED);
-    else if (non_temporal)
-        copy_forward(to->start, from->start, bytes, NON_TEMPORAL);
+        status = copy_shared(to->start, from->start, bytes, non_temporal ? NON_TEMPORAL : SHARED);
     else
-        copy_forward(to->start, from->start, bytes, DISJOINT);
+        copy_forward(to->start, from->start, bytes, non_temporal ? NON_TEMPORAL : DISJOINT);
     if (non_temporal)
         vck_non_temporal_fence();
     if (ret_done_bytes != NULL)
@@ -158,69 +159,76 @@ static vck_status nothing_done(vck_status status, uint64_t *ret_done_bytes)
     return status;
 }
 
-static inline vck_status copy_in(struct vck_span to, const void *from, size_t from_bytes,
-                                 bool non_temporal, uint64_t *ret_done_bytes)
+static inline __attribute__((always_inline)) vck_status copy_in(const struct vck_span *to,
+                                                                const void *from, size_t from_bytes,
+                                                                bool non_temporal,
+                                                                uint64_t *ret_done_bytes)
 {
-    uint64_t asked_bytes = VCK_MIN(to.length_bytes, from_bytes);
+    uint64_t asked_bytes = VCK_MIN(to->length_bytes, from_bytes);
     struct side source = side_of_flat(from, from_bytes), target;
-    vck_status status = side_open(to.position, asked_bytes, &target);
+    vck_status status = side_open(to, asked_bytes, &target);
     return status ? nothing_done(status, ret_done_bytes)
                   : copy(&target, &source, asked_bytes, non_temporal, ret_done_bytes);
 }
 
-static inline vck_status copy_out(void *to, size_t to_bytes, struct vck_span from,
-                                  bool non_temporal, uint64_t *ret_done_bytes)
+static inline __attribute__((always_inline)) vck_status copy_out(void *to, size_t to_bytes,
+                                                                 const struct vck_span *from,
+                                                                 bool non_temporal,
+                                                                 uint64_t *ret_done_bytes)
 {
-    uint64_t asked_bytes = VCK_MIN(to_bytes, from.length_bytes);
+    uint64_t asked_bytes = VCK_MIN(to_bytes, from->length_bytes);
     struct side target = side_of_flat(to, to_bytes), source;
-    vck_status status = side_open(from.position, asked_bytes, &source);
+    vck_status status = side_open(from, asked_bytes, &source);
     return status ? nothing_done(status, ret_done_bytes)
                   : copy(&target, &source, asked_bytes, non_temporal, ret_done_bytes);
 }
 
-static inline vck_status copy_spans(struct vck_span to, struct vck_span from, bool non_temporal,
-                                    uint64_t *ret_done_bytes)
+static inline __attribute__((always_inline)) vck_status copy_spans(const struct vck_span *to,
+                                                                   const struct vck_span *from,
+                                                                   bool non_temporal,
+                                                                   uint64_t *ret_done_bytes)
 {
-    uint64_t asked_bytes = VCK_MIN(to.length_bytes, from.length_bytes);
+    uint64_t asked_bytes = VCK_MIN(to->length_bytes, from->length_bytes);
     struct side target, source;
-    vck_status status = side_open(to.position, asked_bytes, &target);
+    vck_status status = side_open(to, asked_bytes, &target);
     /* No more of the source is mapped than the target can take. */
     if (status == VCK_OK)
-        status = side_open(from.position, target.bytes, &source);
+        status = side_open(from, target.bytes, &source);
     return status ? nothing_done(status, ret_done_bytes)
                   : copy(&target, &source, asked_bytes, non_temporal, ret_done_bytes);
 }
 
-vck_status vck_span_copy_in(struct vck_span to, const void *from, size_t from_bytes,
+vck_status vck_span_copy_in(const struct vck_span *to, const void *from, size_t from_bytes,
                             uint64_t *ret_done_bytes)
 {
     return copy_in(to, from, from_bytes, false, ret_done_bytes);
 }
 
-vck_status vck_span_copy_in_non_temporal(struct vck_span to, const void *from, size_t from_bytes,
-                                         uint64_t *ret_done_bytes)
+vck_status vck_span_copy_in_non_temporal(const struct vck_span *to, const void *from,
+                                         size_t from_bytes, uint64_t *ret_done_bytes)
 {
     return copy_in(to, from, from_bytes, true, ret_done_bytes);
 }
 
-vck_status vck_span_copy_out(void *to, size_t to_bytes, struct vck_span from,
+vck_status vck_span_copy_out(void *to, size_t to_bytes, const struct vck_span *from,
                              uint64_t *ret_done_bytes)
 {
     return copy_out(to, to_bytes, from, false, ret_done_bytes);
 }
 
-vck_status vck_span_copy_out_non_temporal(void *to, size_t to_bytes, struct vck_span from,
+vck_status vck_span_copy_out_non_temporal(void *to, size_t to_bytes, const struct vck_span *from,
                                           uint64_t *ret_done_bytes)
 {
     return copy_out(to, to_bytes, from, true, ret_done_bytes);
 }
 
-vck_status vck_span_copy(struct vck_span to, struct vck_span from, uint64_t *ret_done_bytes)
+vck_status vck_span_copy(const struct vck_span *to, const struct vck_span *from,
+                         uint64_t *ret_done_bytes)
 {
     return copy_spans(to, from, false, ret_done_bytes);
 }
 
-vck_status vck_span_copy_non_temporal(struct vck_span to, struct vck_span from,
+vck_status vck_span_copy_non_temporal(const struct vck_span *to, const struct vck_span *from,
                                       uint64_t *ret_done_bytes)
 {
     return copy_spans(to, from, true, ret_done_bytes);

@@ -184,7 +184,7 @@ static void spans_count_descriptors_bytes_and_pages(void **state)
             descriptors += is_new;
             pages += is_new || (uintptr_t)chain.at[i] % VCK_CHAIN_PAGE_BYTES == 0;
         }
-        assert_int_equal(vck_span_count(span, &counts), expected_status(span.length_bytes, bytes));
+        assert_int_equal(vck_span_count(&span, &counts), expected_status(span.length_bytes, bytes));
         assert_int_equal(counts.bytes, bytes);
         assert_int_equal(counts.descriptors, descriptors);
         assert_int_equal(counts.pages, pages);
@@ -216,12 +216,12 @@ static void views_borrow_when_contiguous_and_copy_otherwise(void **state)
         struct vck_span span = chain_random_span(&chain, &offset, &bytes);
         uint32_t size = 1 + random_below(30);
         if (size > bytes) {
-            assert_int_equal(vck_span_view(span, size, scratch, &view, &done), VCK_OUT_OF_RANGE);
+            assert_int_equal(vck_span_view(&span, size, scratch, &view, &done), VCK_OUT_OF_RANGE);
             assert_int_equal(done, bytes);
             assert_ptr_equal(view, NULL);
             continue;
         }
-        assert_int_equal(vck_span_view(span, size, scratch, &view, &done), VCK_OK);
+        assert_int_equal(vck_span_view(&span, size, scratch, &view, &done), VCK_OK);
         assert_int_equal(done, size);
         for (uint32_t i = 0; i < size; i++)
             assert_int_equal(view[i], *chain.at[offset + i]);
@@ -242,12 +242,10 @@ static void views_without_scratch_never_copy(void **state)
     chain.count = chain.bytes = 0;
     chain_append(&chain, arena, 10);
     chain_append(&chain, arena + 20, 10);
-    assert_int_equal(vck_span_view(vck_span_of_chain(chain.pieces), 11, NULL, &view, &done),
-                     VCK_UNSUPPORTED);
+    assert_int_equal(vck_span_view(WHOLE(chain.pieces), 11, NULL, &view, &done), VCK_UNSUPPORTED);
     assert_int_equal(done, 10);
     assert_ptr_equal(view, NULL);
-    assert_int_equal(vck_span_view(vck_span_of_chain(chain.pieces), 10, NULL, &view, &done),
-                     VCK_OK);
+    assert_int_equal(vck_span_view(WHOLE(chain.pieces), 10, NULL, &view, &done), VCK_OK);
     assert_ptr_equal(view, arena);
 }
 
@@ -260,13 +258,12 @@ static void views_of_nothing_and_of_too_much_end(void **state)
     (void)state;
     chain.count = chain.bytes = 0;
     chain_append(&chain, arena, 10);
-    assert_int_equal(vck_span_view(vck_span_of_chain(NULL), 0, NULL, &view, &done), VCK_OK);
+    assert_int_equal(vck_span_view(WHOLE(NULL), 0, NULL, &view, &done), VCK_OK);
     assert_ptr_equal(view, NULL);
     assert_int_equal(done, 0);
     view = arena + 1;
-    assert_int_equal(
-        vck_span_view(vck_span_of_chain(chain.pieces), SIZE_MAX, scratch, &view, &done),
-        VCK_OUT_OF_RANGE);
+    assert_int_equal(vck_span_view(WHOLE(chain.pieces), SIZE_MAX, scratch, &view, &done),
+                     VCK_OUT_OF_RANGE);
     assert_int_equal(done, 10);
     assert_ptr_equal(view, arena + 1);
 }
@@ -284,7 +281,7 @@ static void views_say_when_the_nth_mapping_failed(void **state)
         uint64_t done = 99;
         chain_unmap(&chain);
         fail_nth_map(n);
-        assert_int_equal(vck_span_view(vck_span_of_chain(chain.pieces), 30, scratch, &view, &done),
+        assert_int_equal(vck_span_view(WHOLE(chain.pieces), 30, scratch, &view, &done),
                          VCK_NO_MEMORY);
         assert_int_equal(done, 10 * (n - 1));
         assert_ptr_equal(view, NULL);
