@@ -16,7 +16,8 @@ FREESTANDING = {"stdint.h", "stddef.h", "stdbool.h", "stdarg.h", "string.h", "im
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>|(\S.*))', re.MULTILINE)
 PLATFORM = re.compile(r"\b(_WIN32|_WIN64|__linux__|__unix__|__APPLE__|__FreeBSD__|_KERNEL_MODE)\b")
 LICENCE = "SPDX-License-Identifier: Apache-2.0"
-PLACES = ("src", "include", "port", "products", "tests", "bench", "fuzz", "tools")
+PLACES = ("src", "include", "port", "products", "tests", "bench", "fuzz", "tools",
+          "examples")
 
 
 def table(first_heading, second_heading):
@@ -132,7 +133,7 @@ def includes_are_allowed():
     seen = 0
     wrong = []
     for path in files(".c", ".h", places=("src", "include", "port", "products", "bench", "fuzz",
-                                          "tests")):
+                                          "tests", "examples")):
         text = (ROOT / path).read_text()
         seen += len(INCLUDE.findall(text))
         wrong += wrong_includes(path, text)

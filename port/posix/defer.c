@@ -15,6 +15,7 @@ static struct vck_work **end = &first;
 static bool is_running; /* a thread is at the queue */
 static bool has_thread; /* `thread` is to be joined */
 static pthread_t thread;
+static unsigned joining; /* who drains waits for threads that others join, too */
 static uint32_t running_id;
 
 static struct vck_work *take_first(void)
@@ -89,14 +90,16 @@ void vck_defer_drain(void)
         pthread_mutex_unlock(&lock);
         return;
     }
-    while (is_running || has_thread || first != NULL) {
+    while (is_running || has_thread || joining > 0 || first != NULL) {
         if (has_thread) {
             pthread_t ending = thread;
             has_thread = false;
+            joining++;
             pthread_mutex_unlock(&lock);
             pthread_join(ending, NULL);
             pthread_mutex_lock(&lock);
-        } else if (!is_running) {
+            joining--;
+        } else if (!is_running && first != NULL) {
             is_running = true;
             run_all();
         } else {

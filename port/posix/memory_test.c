@@ -102,6 +102,68 @@ static void test_one_thread_of_many_sees_the_failure(void **state) VCK_CAN_WAIT
     assert_int_equal(failures, 1);
 }
 
+#if !defined(NDEBUG)
+
+struct report {
+    size_t lines;
+    size_t size_bytes;
+    char last_site[128];
+};
+
+static void add_to_report(void *context, uint32_t tag, size_t size_bytes, const char *site)
+{
+    struct report *report = context;
+    assert_int_equal(tag, VCK_TAG('l', 'e', 'a', 'k'));
+    report->lines++;
+    report->size_bytes += size_bytes;
+    snprintf(report->last_site, sizeof(report->last_site), "%s", site);
+}
+
+static void test_report_names_live_allocations_of_a_tag_with_their_sites(void **state)
+{
+    const uint32_t leak = VCK_TAG('l', 'e', 'a', 'k');
+    struct report report = {0};
+    char site[128];
+    (void)state;
+    size_t before = vck_alloc_report(VCK_TAG_ANY, NULL, NULL);
+    void *other = vck_alloc(8, TAG);
+    void *pages = vck_alloc_pages(5000, leak);
+    assert_int_equal(vck_alloc_report(VCK_TAG_ANY, NULL, NULL), before + 2);
+    snprintf(site, sizeof(site), "%s:%d", __FILE__, __LINE__ + 1);
+    void *block = vck_alloc(30, leak);
+    vck_free(other);
+    assert_int_equal(vck_alloc_report(leak, add_to_report, &report), 2);
+    assert_int_equal(report.lines, 2);
+    assert_int_equal(report.size_bytes, 5030);
+    vck_free_pages(pages, 5000);
+    memset(&report, 0, sizeof(report));
+    assert_int_equal(vck_alloc_report(leak, add_to_report, &report), 1);
+    assert_string_equal(report.last_site, site);
+    vck_free(block);
+    assert_int_equal(vck_alloc_report(leak, add_to_report, &report), 0);
+    assert_int_equal(vck_alloc_report(VCK_TAG_ANY, NULL, NULL), before);
+}
+
+static void test_report_agrees_with_the_count_while_threads_allocate(void **state) VCK_CAN_WAIT
+{
+    struct vck_thread *threads[3];
+    unsigned failures = 0;
+    (void)state;
+    size_t before = vck_alloc_report(TAG, NULL, NULL);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(vck_thread_create(count_failures, &failures, VCK_THREAD_NORMAL,
+                                           "allocating", &threads[i]),
+                         VCK_OK);
+    for (int i = 0; i < 50; i++)
+        assert_true(vck_alloc_report(TAG, NULL, NULL) <= before + 3);
+    for (size_t i = 0; i < 3; i++)
+        vck_thread_join(threads[i]);
+    assert_int_equal(vck_alloc_report(TAG, NULL, NULL), before);
+    assert_int_equal(failures, 0);
+}
+
+#endif
+
 static void free_damaged(void)
 {
     uint32_t *block = vck_alloc(64, TAG);
@@ -151,6 +213,10 @@ int main(void)
         cmocka_unit_test(test_impossible_sizes_give_null),
         cmocka_unit_test(test_nth_allocation_fails_once),
         cmocka_unit_test(test_one_thread_of_many_sees_the_failure),
+#if !defined(NDEBUG)
+        cmocka_unit_test(test_report_names_live_allocations_of_a_tag_with_their_sites),
+        cmocka_unit_test(test_report_agrees_with_the_count_while_threads_allocate),
+#endif
         cmocka_unit_test(test_wrong_frees_stop_the_program),
         cmocka_unit_test(test_random_fills_everything),
     };
