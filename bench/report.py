@@ -19,6 +19,7 @@ import attach
 import latency
 import nbd
 import net
+import tasks
 
 BENCH_BUILD = ROOT / "build" / "bench"
 
@@ -74,7 +75,7 @@ def measure_chain(_build_dir, _quick):
 
 MEASUREMENTS = {"xts": measure_xts, "nbd": nbd.measure, "sweep": measure_sweep,
                 "latency": latency.measure, "attach": attach.measure, "net": net.measure,
-                "chain": measure_chain}
+                "chain": measure_chain, "tasks": tasks.measure}
 
 
 def machine():

@@ -17,13 +17,13 @@ VCK_BEGIN_DECLS
 
 struct vck_sleep {
     struct vck_future future;
+    uint64_t deadline_ns;
+    struct vck_waker_slot slot;
+    uint8_t armed; /* which of the timers */
     union {
         struct vck_task_timer of_worker;
         struct vck_timer of_port;
     } timer;
-    struct vck_waker_slot slot;
-    uint64_t deadline_ns;
-    uint8_t armed; /* which of the timers */
 };
 
 /* Ready at deadline_ns (vck_clock_ns). Once polled it must be polled to READY or dropped; both may

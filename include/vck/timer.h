@@ -20,12 +20,12 @@ struct vck_worker;
 struct vck_task_timer {
     struct vck_link link;
     uint64_t deadline_ns;
+    uint8_t level; /* its place in the wheel */
+    uint8_t slot;
+    bool is_armed;
     uint64_t period_ns; /* 0: once */
     struct vck_worker *worker;
     void (*expired)(struct vck_task_timer *timer);
-    bool is_armed;
-    uint8_t level; /* its place in the wheel */
-    uint8_t slot;
 };
 
 /* A timer of a worker (vck_worker_get_current, vck_executor_get_worker). expired runs on that

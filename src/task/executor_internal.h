@@ -106,6 +106,9 @@ void worker_signal(struct vck_worker *worker);
 /* Appends to the run queue. The worker's thread only. */
 static inline void worker_queue(struct vck_worker *worker, struct vck_task *task)
 {
+    /* Should this poll be the last, it leaves the list of its siblings. */
+    __builtin_prefetch(task->siblings.prev, 1);
+    __builtin_prefetch(task->siblings.next, 1);
     task->state = TASK_QUEUED;
     task->next = NULL;
     if (worker->last)

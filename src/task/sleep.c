@@ -50,13 +50,16 @@ static enum vck_poll sleep_poll(struct vck_future *self, const struct vck_waker 
 {
     struct vck_sleep *sleep = VCK_CONTAINER_OF(self, struct vck_sleep, future);
 
+    if (vck_waker_slot_poll(&sleep->slot, waker)) {
+        /* A worker does not touch a timer after its callback; the port may. */
+        if (sleep->armed == BY_PORT)
+            disarm(sleep);
+        sleep->armed = NOT_ARMED;
+        return VCK_READY;
+    }
     if (vck_clock_ns() >= sleep->deadline_ns) {
         disarm(sleep);
         vck_waker_slot_cancel(&sleep->slot);
-        return VCK_READY;
-    }
-    if (vck_waker_slot_poll(&sleep->slot, waker)) {
-        disarm(sleep);
         return VCK_READY;
     }
     if (!sleep->armed)

@@ -125,23 +125,47 @@ static void release(struct vck_task *task)
     unref_shared(task);
 }
 
+/* What the word becomes at the task's end. The executor's reference goes with it unless it is still
+ * needed: by a notification on the way, or to hand over an allocated task's joiner. */
+static uint64_t ended(const struct vck_task *task, uint64_t word)
+{
+    word += (uint64_t)(int64_t)task->worker_references * TASK_REFERENCE + TASK_DONE;
+    if (task->is_allocated)
+        word |= TASK_JOINABLE;
+    if ((word & TASK_NOTIFIED) || (task->is_allocated && (word & TASK_JOINER)))
+        return word;
+    word -= TASK_REFERENCE;
+    /* Nobody knows the task any more but one who has yet to join it. */
+    if (!task->is_allocated && word / TASK_REFERENCE == 0 && (word & TASK_JOINER) == 0)
+        word |= TASK_JOINABLE;
+    return word;
+}
+
 static void finish(struct vck_task *task, vck_status status)
 {
+    struct vck_worker *worker = task->worker;
     struct vck_waker joiner = vck_waker_noop;
-    uint64_t merged = (uint64_t)(int64_t)task->worker_references * TASK_REFERENCE;
-    uint64_t seen;
+    bool is_allocated = task->is_allocated;
+    uint64_t before = load(task);
+    uint64_t after;
 
     vck_link_remove(&task->siblings);
     task->state = TASK_ENDED;
     task->status = (uint8_t)status;
-    if (task->is_allocated)
-        merged += TASK_JOINABLE;
-    seen = __atomic_fetch_add(&task->shared, merged + TASK_DONE, __ATOMIC_ACQ_REL);
-    if (task->is_allocated && (seen & TASK_JOINER) && take_joiner(task, &joiner))
+    do
+        after = ended(task, before);
+    while (!__atomic_compare_exchange_n(&task->shared, &before, after, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE));
+    /* From here on the task is ours only as far as `after` says. */
+    if (is_allocated && (after & TASK_JOINER) && take_joiner(task, &joiner))
         wake_and_drop(joiner);
-    /* Else the notification on the way still needs the task and the worker. */
-    if ((seen & TASK_NOTIFIED) == 0)
-        release(task);
+    if (after & TASK_NOTIFIED)
+        return;
+    worker->task_count--;
+    if (is_allocated && (after & TASK_JOINER))
+        unref_shared(task);
+    else if (after / TASK_REFERENCE == 0 && (is_allocated || (after & TASK_JOINABLE) == 0))
+        last_reference_gone(task);
 }
 
 /* ---- running ---- */

@@ -106,6 +106,13 @@ void task_join_init(struct vck_task_join *join, struct vck_task *task)
     };
 }
 
+void vck_task_join_init(struct vck_task_join *join, struct vck_task *task)
+{
+    /* The handle of an allocated task is one of its references. */
+    VCK_ASSERT(!task->is_allocated && task->worker != NULL);
+    task_join_init(join, task);
+}
+
 void vck_task_join_cancel(struct vck_task_join *join)
 {
     if (join->task)

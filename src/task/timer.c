@@ -2,7 +2,7 @@
 #include "executor_internal.h"
 
 /* So that timers that are always due leave the tasks their turns. */
-#define EXPIRIES_PER_ROUND 256u
+#define EXPIRIES_PER_ROUND 64u
 
 /* ---- arming ---- */
 

@@ -4,16 +4,53 @@
  */
 #include "timer_wheel.h"
 
-#define LEVEL_BITS 6u
+#define LEVEL_BITS 8u
 #define SLOT_MASK  (TIMER_WHEEL_SLOTS - 1u)
 /* How many timers of a slot are looked at to find the earliest. */
 #define SCAN_LIMIT 16u
 
+/* ---- which slots have timers ---- */
+
+static void mark(struct timer_wheel *wheel, unsigned level, unsigned slot)
+{
+    wheel->occupied[level][slot / 64] |= (uint64_t)1 << slot % 64;
+    wheel->occupied_levels |= 1u << level;
+}
+
+static void unmark(struct timer_wheel *wheel, unsigned level, unsigned slot)
+{
+    uint64_t any = 0;
+
+    wheel->occupied[level][slot / 64] &= ~((uint64_t)1 << slot % 64);
+    for (unsigned word = 0; word < TIMER_WHEEL_WORDS; word++)
+        any |= wheel->occupied[level][word];
+    if (any == 0)
+        wheel->occupied_levels &= ~(1u << level);
+}
+
+/* The earliest slot that is not empty; false when there is none. */
+static bool find_first(const struct timer_wheel *wheel, unsigned *ret_level, unsigned *ret_slot)
+{
+    unsigned level;
+    unsigned word = 0;
+
+    if (wheel->occupied_levels == 0)
+        return false;
+    level = (unsigned)__builtin_ctz(wheel->occupied_levels);
+    while (wheel->occupied[level][word] == 0)
+        word++;
+    *ret_level = level;
+    *ret_slot = word * 64 + (unsigned)__builtin_ctzll(wheel->occupied[level][word]);
+    return true;
+}
+
+/* ---- timers ---- */
+
 void timer_wheel_init(struct timer_wheel *wheel, uint64_t now_ns)
 {
+    memset(wheel, 0, sizeof(*wheel));
     wheel->elapsed_ns = now_ns;
     for (unsigned level = 0; level < TIMER_WHEEL_LEVELS; level++) {
-        wheel->occupied[level] = 0;
         for (unsigned slot = 0; slot < TIMER_WHEEL_SLOTS; slot++)
             vck_link_init(&wheel->slots[level][slot]);
     }
@@ -33,7 +70,7 @@ void timer_wheel_insert(struct timer_wheel *wheel, struct vck_task_timer *timer)
 
     timer->level = (uint8_t)level;
     timer->slot = (uint8_t)slot;
-    wheel->occupied[level] |= (uint64_t)1 << slot;
+    mark(wheel, level, slot);
     vck_list_push_back(&wheel->slots[level][slot], &timer->link);
 }
 
@@ -41,20 +78,7 @@ void timer_wheel_remove(struct timer_wheel *wheel, struct vck_task_timer *timer)
 {
     vck_link_remove(&timer->link);
     if (vck_list_is_empty(&wheel->slots[timer->level][timer->slot]))
-        wheel->occupied[timer->level] &= ~((uint64_t)1 << timer->slot);
-}
-
-/* The earliest slot that is not empty; false when there is none. */
-static bool find_first(const struct timer_wheel *wheel, unsigned *ret_level, unsigned *ret_slot)
-{
-    for (unsigned level = 0; level < TIMER_WHEEL_LEVELS; level++) {
-        if (wheel->occupied[level]) {
-            *ret_level = level;
-            *ret_slot = (unsigned)__builtin_ctzll(wheel->occupied[level]);
-            return true;
-        }
-    }
-    return false;
+        unmark(wheel, timer->level, timer->slot);
 }
 
 /* Where a slot begins: elapsed_ns with the bits of its level set to it and those below cleared. */
@@ -73,11 +97,11 @@ static void cascade(struct timer_wheel *wheel, unsigned level, unsigned slot)
     struct vck_link *head = &wheel->slots[level][slot];
     struct vck_link *link = head->next;
 
-    wheel->occupied[level] &= ~((uint64_t)1 << slot);
+    unmark(wheel, level, slot);
     vck_link_init(head);
     while (link != head) {
         struct vck_link *next = link->next;
-        __builtin_prefetch(next);
+
         timer_wheel_insert(wheel, timer_of(link));
         link = next;
     }
@@ -131,9 +155,5 @@ uint64_t timer_wheel_next_ns(const struct timer_wheel *wheel)
 
 bool timer_wheel_is_empty(const struct timer_wheel *wheel)
 {
-    uint64_t any = 0;
-
-    for (unsigned level = 0; level < TIMER_WHEEL_LEVELS; level++)
-        any |= wheel->occupied[level];
-    return any == 0;
+    return wheel->occupied_levels == 0;
 }

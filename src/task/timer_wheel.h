@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * timer_wheel: timers by deadline, as a hierarchical wheel of 64 slots per level. A slot of level n
- * spans 64^n ns. Where a timer is follows from its deadline and `elapsed_ns` alone: the level is
+ * timer_wheel: timers by deadline, as a hierarchical wheel of 256 slots per level. A slot of level
+ * n spans 256^n ns. Where a timer is follows from its deadline and `elapsed_ns` alone: the level is
  * that of the highest bit in which the two differ. So all timers of one deadline are in one slot,
  * in the order in which they came, and the lowest level that is not empty holds the earliest ones.
  *
@@ -12,12 +12,14 @@
 
 #include "vck/timer.h"
 
-#define TIMER_WHEEL_LEVELS 11u /* of 6 bits: all of 64 */
-#define TIMER_WHEEL_SLOTS  64u
+#define TIMER_WHEEL_LEVELS 8u /* of 8 bits: all of 64 */
+#define TIMER_WHEEL_SLOTS  256u
+#define TIMER_WHEEL_WORDS  (TIMER_WHEEL_SLOTS / 64u)
 
 struct timer_wheel {
-    uint64_t elapsed_ns; /* nothing before this is waiting */
-    uint64_t occupied[TIMER_WHEEL_LEVELS];
+    uint64_t elapsed_ns;                                      /* nothing before this is waiting */
+    uint64_t occupied[TIMER_WHEEL_LEVELS][TIMER_WHEEL_WORDS]; /* a bit per slot */
+    uint32_t occupied_levels;
     struct vck_link slots[TIMER_WHEEL_LEVELS][TIMER_WHEEL_SLOTS];
 };
 

@@ -103,6 +103,7 @@ static void run_some(struct vck_worker *worker)
         worker->first = task->next;
         if (!worker->first)
             worker->last = NULL;
+        __builtin_prefetch(worker->first);
         worker->polls++;
         task_run(task);
     }
