@@ -20,8 +20,8 @@ struct vck_worker;
 struct vck_task_timer {
     struct vck_link link;
     uint64_t deadline_ns;
-    uint8_t level; /* its place in the wheel */
-    uint8_t slot;
+    uint16_t slot; /* its place in the wheel */
+    uint8_t level;
     bool is_armed;
     uint64_t period_ns; /* 0: once */
     struct vck_worker *worker;
