@@ -60,7 +60,8 @@ struct scenario {
 };
 
 static void run_scenario(struct scenario *s,
-                         enum vck_poll (*poll)(struct vck_future *, const struct vck_waker *))
+                         enum vck_poll (*poll)(struct vck_future *,
+                                               const struct vck_waker *)) VCK_CAN_WAIT
 {
     struct vck_executor *executor = NULL;
     must(vck_executor_prepare(NULL, &executor));
@@ -120,7 +121,7 @@ static enum vck_poll spawn_all_poll(struct vck_future *self, const struct vck_wa
     VCK_CO_END(&s->co);
 }
 
-static void spawn_all(size_t count)
+static void spawn_all(size_t count) VCK_CAN_WAIT
 {
     struct scenario s = {.count = count, .memory = must_calloc(count, sizeof(struct small))};
     run_scenario(&s, spawn_all_poll);
@@ -150,7 +151,7 @@ static enum vck_poll spawn_all_allocated_poll(struct vck_future *self,
     VCK_CO_END(&s->co);
 }
 
-static void spawn_all_allocated(size_t count)
+static void spawn_all_allocated(size_t count) VCK_CAN_WAIT
 {
     struct scenario s = {.count = count,
                          .memory = must_calloc(count, sizeof(struct vck_task_join))};
@@ -171,7 +172,7 @@ static enum vck_poll spawn_one_poll(struct vck_future *self, const struct vck_wa
     VCK_CO_END(&s->co);
 }
 
-static void spawn_one(size_t count)
+static void spawn_one(size_t count) VCK_CAN_WAIT
 {
     struct scenario s = {.count = count, .memory = must_calloc(1, sizeof(struct small))};
     run_scenario(&s, spawn_one_poll);
@@ -191,7 +192,7 @@ static enum vck_poll spawn_one_allocated_poll(struct vck_future *self,
     VCK_CO_END(&s->co);
 }
 
-static void spawn_one_allocated(size_t count)
+static void spawn_one_allocated(size_t count) VCK_CAN_WAIT
 {
     struct scenario s = {.count = count};
     run_scenario(&s, spawn_one_allocated_poll);
@@ -229,7 +230,7 @@ static enum vck_poll end_player(struct player *p)
 }
 
 static void play(struct player players[2], size_t wakes,
-                 enum vck_poll (*poll)(struct vck_future *, const struct vck_waker *))
+                 enum vck_poll (*poll)(struct vck_future *, const struct vck_waker *)) VCK_CAN_WAIT
 {
     struct vck_executor *executor = NULL;
     must(vck_executor_prepare(NULL, &executor));
@@ -261,7 +262,7 @@ static enum vck_poll notify_poll(struct vck_future *self, const struct vck_waker
     VCK_CO_END(&p->co);
 }
 
-static void ping_notify(size_t count)
+static void ping_notify(size_t count) VCK_CAN_WAIT
 {
     struct vck_notify ping;
     struct vck_notify pong;
@@ -294,7 +295,7 @@ static enum vck_poll channel_poll(struct vck_future *self, const struct vck_wake
     VCK_CO_END(&p->co);
 }
 
-static void ping_channel(size_t count)
+static void ping_channel(size_t count) VCK_CAN_WAIT
 {
     struct vck_channel ping;
     struct vck_channel pong;
@@ -323,7 +324,7 @@ static enum vck_poll bare_poll(struct vck_future *self, const struct vck_waker *
     return VCK_PENDING;
 }
 
-static void ping_bare(size_t count)
+static void ping_bare(size_t count) VCK_CAN_WAIT
 {
     struct vck_waker wakers[2] = {{NULL, NULL}, {NULL, NULL}};
     bool turns[2] = {false, true};
@@ -373,7 +374,7 @@ static enum vck_poll naps_poll(struct vck_future *self, const struct vck_waker *
     VCK_CO_END(&s->co);
 }
 
-static void naps(size_t count)
+static void naps(size_t count) VCK_CAN_WAIT
 {
     struct scenario s = {.count = count, .memory = must_calloc(count, sizeof(struct napper))};
     run_scenario(&s, naps_poll);
@@ -404,7 +405,7 @@ static enum vck_poll timers_poll(struct vck_future *self, const struct vck_waker
     return VCK_READY;
 }
 
-static void timers(size_t count)
+static void timers(size_t count) VCK_CAN_WAIT
 {
     struct scenario s = {.count = count,
                          .memory = must_calloc(count, sizeof(struct vck_task_timer))};
@@ -480,7 +481,7 @@ static enum vck_poll echo_poll(struct vck_future *self, const struct vck_waker *
 }
 
 /* The same with a task on a worker that sleeps at the one end. */
-static void wake_worker(size_t count)
+static void wake_worker(size_t count) VCK_CAN_WAIT
 {
     struct vck_executor *executor = NULL;
     struct echo echo = {.future = {.poll = echo_poll}, .court = {.rounds = (uint32_t)count}};
@@ -511,7 +512,7 @@ static const struct {
     {"wake-worker", wake_worker},
 };
 
-static int run(const char *name, size_t count)
+static int run(const char *name, size_t count) VCK_CAN_WAIT
 {
     struct rusage usage;
     for (size_t i = 0; i < VCK_ARRAY_COUNT(scenarios); i++) {
@@ -531,7 +532,7 @@ static int run(const char *name, size_t count)
     return 2;
 }
 
-int main(int argc, char **argv)
+int main(int argc, char **argv) VCK_CAN_WAIT
 {
     if (argc == 3)
         return run(argv[1], strtoull(argv[2], NULL, 10));

@@ -20,10 +20,10 @@ def build_tokio():
         return None, "no cargo"
     if not list(DEBIAN_CRATES.glob("tokio-1.*")):
         return None, "no librust-tokio-dev"
-    target = BENCH_BUILD / "tokio"
+    target = BENCH_BUILD / "tokio_task"
     source = 'source.crates-io.replace-with="debian"'
     directory = f'source.debian.directory="{DEBIAN_CRATES}"'
-    shutil.copytree(ROOT / "bench" / "tokio", target, dirs_exist_ok=True)
+    shutil.copytree(ROOT / "bench" / "peers" / "tokio_task", target, dirs_exist_ok=True)
     done = subprocess.run(["cargo", "build", "--release", "--offline", "--quiet", "--config", source,
                            "--config", directory], cwd=target, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
@@ -40,8 +40,8 @@ def build_libuv():
                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
     if flags.returncode != 0:
         return None, "no libuv1-dev"
-    twin = BENCH_BUILD / "libuv-timers"
-    subprocess.run(["cc", "-O3", "-o", twin, ROOT / "bench" / "libuv_timers.c",
+    twin = BENCH_BUILD / "uv-timers"
+    subprocess.run(["cc", "-O3", "-o", twin, ROOT / "bench" / "peers" / "uv_timers.c",
                     *flags.stdout.split()], check=True, stdin=subprocess.DEVNULL)
     return twin, ""
 

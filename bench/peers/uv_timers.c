@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libuv-timers: as many one-shot timers as asked, between one and two seconds, on libuv's loop.
+ * uv_timers: as many one-shot timers as asked, between one and two seconds, on libuv's loop.
  * Prints nanoseconds passed, nanoseconds of CPU, and the peak of resident memory in KiB.
  */
 #include <stdint.h>
