@@ -57,6 +57,17 @@ static unsigned char *slot_at(struct vck_channel *channel, size_t index)
     return channel->ring + index * channel->element_size_bytes;
 }
 
+/* Most elements are a pointer or two. */
+static inline void copy_element(const struct vck_channel *channel, void *to, const void *from)
+{
+    if (channel->element_size_bytes == 8)
+        memcpy(to, from, 8);
+    else if (channel->element_size_bytes == 16)
+        memcpy(to, from, 16);
+    else
+        memcpy(to, from, channel->element_size_bytes);
+}
+
 static void drop_element(struct vck_channel *channel, unsigned char *element)
 {
     if (channel->drop)
@@ -164,7 +175,7 @@ static void put(struct vck_channel *channel, const void *element)
 
     if (slot >= channel->capacity)
         slot -= channel->capacity;
-    memcpy(slot_at(channel, slot), element, channel->element_size_bytes);
+    copy_element(channel, slot_at(channel, slot), element);
     __atomic_fetch_add(&channel->count, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -185,7 +196,7 @@ static void take(struct vck_channel *channel, void *ret_element, struct vck_wake
 {
     struct vck_wait_node *node;
 
-    memcpy(ret_element, slot_at(channel, channel->first), channel->element_size_bytes);
+    copy_element(channel, ret_element, slot_at(channel, channel->first));
     channel->first = channel->first + 1 < channel->capacity ? channel->first + 1 : 0;
     __atomic_store_n(&channel->count, channel->count - 1, __ATOMIC_RELEASE);
     node = vck_wait_list_oldest(&channel->senders_waiting);
@@ -237,7 +248,7 @@ vck_status vck_channel_try_send(struct vck_channel *channel, const void *element
 
     if (state_of(channel) == WAITING && change(channel, WAITING, OPEN)) {
         if (count_of(channel) == 0) {
-            memcpy(slot_at(channel, channel->capacity), element, channel->element_size_bytes);
+            copy_element(channel, slot_at(channel, channel->capacity), element);
             channel->has_given = true;
         } else {
             status = send_to_ring(channel, element);
@@ -340,7 +351,7 @@ vck_status vck_channel_send_until(struct vck_channel *channel, const void *eleme
 
 static void take_given(struct vck_channel *channel, void *ret_element)
 {
-    memcpy(ret_element, slot_at(channel, channel->capacity), channel->element_size_bytes);
+    copy_element(channel, ret_element, slot_at(channel, channel->capacity));
     channel->has_given = false;
 }
 
@@ -354,7 +365,7 @@ static void take_from_ring(struct vck_channel *channel, void *ret_element)
     vck_waker_wake_and_drop(wake);
 }
 
-vck_status vck_channel_try_receive(struct vck_channel *channel, void *ret_element)
+static vck_status receive_now(struct vck_channel *channel, void *ret_element)
 {
     bool closed = state_of(channel) == CLOSED;
     bool lent = is_lent(channel);
@@ -368,13 +379,18 @@ vck_status vck_channel_try_receive(struct vck_channel *channel, void *ret_elemen
     return VCK_OK;
 }
 
+vck_status vck_channel_try_receive(struct vck_channel *channel, void *ret_element)
+{
+    return receive_now(channel, ret_element);
+}
+
 static enum vck_poll receive_poll(struct vck_future *self, const struct vck_waker *waker)
 {
     struct vck_channel_receive *receive =
         VCK_CONTAINER_OF(self, struct vck_channel_receive, future);
 
     do {
-        receive->status = vck_channel_try_receive(receive->channel, receive->element);
+        receive->status = receive_now(receive->channel, receive->element);
         if (receive->status != VCK_BUSY)
             return VCK_READY;
     } while (!wait_for_element(receive->channel, waker));

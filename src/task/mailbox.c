@@ -113,9 +113,14 @@ vck_status vck_mailbox_send(struct vck_mailbox *mailbox, struct vck_mpsc_node *m
     return VCK_OK;
 }
 
-bool vck_mailbox_is_closed(const struct vck_mailbox *mailbox)
+static bool is_closed(const struct vck_mailbox *mailbox)
 {
     return (__atomic_load_n(&mailbox->head, __ATOMIC_ACQUIRE) & CLOSED) != 0;
+}
+
+bool vck_mailbox_is_closed(const struct vck_mailbox *mailbox)
+{
+    return is_closed(mailbox);
 }
 
 void vck_mailbox_close(struct vck_mailbox *mailbox)
@@ -175,9 +180,9 @@ static struct vck_mpsc_node *take_one(struct vck_mailbox *mailbox)
     return message;
 }
 
-vck_status vck_mailbox_try_receive(struct vck_mailbox *mailbox, struct vck_mpsc_node **ret_message)
+static vck_status receive_now(struct vck_mailbox *mailbox, struct vck_mpsc_node **ret_message)
 {
-    bool closed = vck_mailbox_is_closed(mailbox);
+    bool closed = is_closed(mailbox);
     bool lent = is_lent(mailbox);
     struct vck_mpsc_node *message = lent ? NULL : take_given(mailbox);
 
@@ -187,6 +192,11 @@ vck_status vck_mailbox_try_receive(struct vck_mailbox *mailbox, struct vck_mpsc_
         return closed && !lent ? VCK_DELETED : VCK_BUSY;
     *ret_message = message;
     return VCK_OK;
+}
+
+vck_status vck_mailbox_try_receive(struct vck_mailbox *mailbox, struct vck_mpsc_node **ret_message)
+{
+    return receive_now(mailbox, ret_message);
 }
 
 /* Takes the waker back; false when somebody is about to wake it. */
@@ -245,7 +255,7 @@ static enum vck_poll receive_poll(struct vck_future *self, const struct vck_wake
         VCK_CONTAINER_OF(self, struct vck_mailbox_receive, future);
 
     do {
-        receive->status = vck_mailbox_try_receive(receive->mailbox, &receive->message);
+        receive->status = receive_now(receive->mailbox, &receive->message);
         if (receive->status != VCK_BUSY)
             return VCK_READY;
     } while (!wait_for_message(receive->mailbox, waker));
