@@ -299,10 +299,10 @@ static void ping_channel(size_t count) VCK_CAN_WAIT
 {
     struct vck_channel ping;
     struct vck_channel pong;
-    uint64_t rings[2];
+    uint64_t rings[2][2]; /* one more than the capacity */
     struct player players[2] = {{.out = &ping, .in = &pong}, {.out = &pong, .in = &ping}};
-    vck_channel_init(&ping, &rings[0], sizeof(rings[0]), 1, NULL, NULL);
-    vck_channel_init(&pong, &rings[1], sizeof(rings[1]), 1, NULL, NULL);
+    vck_channel_init(&ping, rings[0], sizeof(rings[0][0]), 1, NULL, NULL);
+    vck_channel_init(&pong, rings[1], sizeof(rings[1][0]), 1, NULL, NULL);
     play(players, count, channel_poll);
 }
 

@@ -3,8 +3,7 @@
  * mailbox: an unbounded channel from many senders to one receiver (mpsc). A message is a struct of
  * the caller's with a struct vck_mpsc_node in it, so sending allocates nothing and cannot fail for
  * want of room; messages arrive in the order their sends took effect. Sending is one atomic
- * operation; receiving is one for all the messages that have gathered since the last, or none when
- * the receiver waited.
+ * operation, and receiving is one for all the messages that have gathered since the last.
  *
  * Ends: the mailbox begins with one sender and one receiver; add_sender and drop_sender count the
  * senders. When the last has gone, the receiver gets what is still there and then DELETED. When the
@@ -26,9 +25,8 @@ VCK_BEGIN_DECLS
 struct vck_mailbox {
     uintptr_t head;              /* the newest message, and the states it cannot be confused with */
     struct vck_mpsc_node *taken; /* the receiver's, oldest first */
-    struct vck_mpsc_node *given; /* straight to a receiver that waited */
     struct vck_waker waker;
-    uint32_t is_lent; /* waker and given: to the wait, then to the sender that ends it */
+    uint32_t waker_lent; /* waker is in use by the wait or by the sender that ended it */
     uint32_t senders;
     uint32_t ends; /* the senders together, and the receiver */
     bool allocated;
@@ -36,9 +34,8 @@ struct vck_mailbox {
     void *context;
 };
 
-/* drop(context, message) takes each message that was not received; it runs in drop_receiver or, for
- * a send that was under way then, with the last drop of either end. NULL when messages need no end.
- * create: NO_MEMORY. DISPATCH. */
+/* drop(context, message) takes each message that was not received; it runs in drop_receiver. NULL
+ * when messages need no end. create: NO_MEMORY. DISPATCH. */
 void vck_mailbox_init(struct vck_mailbox *mailbox,
                       void (*drop)(void *context, struct vck_mpsc_node *message), void *context);
 VCK_CHECKED vck_status vck_mailbox_create(void (*drop)(void *context,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The head is a stack of messages that the receiver takes as a whole and turns round. While it is
- * empty and the receiver waits, it is WAITING instead: the sender that replaces WAITING has the
- * waker and a place to put its message. Until it gives back both (is_lent), the receiver neither
- * waits anew nor takes the mailbox for drained; the wake it will get is still to come.
+ * empty and the receiver waits, it is WAITING instead: the sender whose push replaces WAITING is
+ * the one that wakes, so a send with nobody waiting and a send that wakes cost the same one
+ * exchange.
  */
 #include "vck/mailbox.h"
 #include "vck/timeout.h"
@@ -48,29 +48,20 @@ vck_status vck_mailbox_create(void (*drop)(void *context, struct vck_mpsc_node *
     return VCK_OK;
 }
 
-static void drop_message(struct vck_mailbox *mailbox, struct vck_mpsc_node *message)
-{
-    if (message && mailbox->drop)
-        mailbox->drop(mailbox->context, message);
-}
-
 static void end_one_side(struct vck_mailbox *mailbox)
 {
-    if (__atomic_fetch_sub(&mailbox->ends, 1, __ATOMIC_ACQ_REL) != 1)
-        return;
-    /* Given to a wait that was dropped, by a send that was under way when the receiver went. */
-    drop_message(mailbox, mailbox->given);
-    if (mailbox->allocated)
+    bool allocated = mailbox->allocated;
+
+    if (__atomic_fetch_sub(&mailbox->ends, 1, __ATOMIC_ACQ_REL) == 1 && allocated)
         vck_free(mailbox);
 }
 
-/* For the one that replaced WAITING. message may be NULL: only wakes. */
-static void end_wait(struct vck_mailbox *mailbox, struct vck_mpsc_node *message)
+/* For the one that replaced WAITING. */
+static void wake_receiver(struct vck_mailbox *mailbox)
 {
     struct vck_waker waker = mailbox->waker;
 
-    mailbox->given = message;
-    __atomic_store_n(&mailbox->is_lent, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&mailbox->waker_lent, 0, __ATOMIC_RELEASE);
     vck_waker_wake_and_drop(waker);
 }
 
@@ -97,30 +88,20 @@ void vck_mailbox_drop_sender(struct vck_mailbox *mailbox)
 vck_status vck_mailbox_send(struct vck_mailbox *mailbox, struct vck_mpsc_node *message)
 {
     uintptr_t head = __atomic_load_n(&mailbox->head, __ATOMIC_RELAXED);
-    uintptr_t next;
 
     do {
         if (head & CLOSED)
             return VCK_DELETED;
-        next = 0;
-        if (head != WAITING) {
-            message->next = (struct vck_mpsc_node *)head;
-            next = (uintptr_t)message;
-        }
-    } while (!change_head(mailbox, &head, next));
+        message->next = head == WAITING ? NULL : (struct vck_mpsc_node *)head;
+    } while (!change_head(mailbox, &head, (uintptr_t)message));
     if (head == WAITING)
-        end_wait(mailbox, message);
+        wake_receiver(mailbox);
     return VCK_OK;
-}
-
-static bool is_closed(const struct vck_mailbox *mailbox)
-{
-    return (__atomic_load_n(&mailbox->head, __ATOMIC_ACQUIRE) & CLOSED) != 0;
 }
 
 bool vck_mailbox_is_closed(const struct vck_mailbox *mailbox)
 {
-    return is_closed(mailbox);
+    return (__atomic_load_n(&mailbox->head, __ATOMIC_ACQUIRE) & CLOSED) != 0;
 }
 
 void vck_mailbox_close(struct vck_mailbox *mailbox)
@@ -130,7 +111,7 @@ void vck_mailbox_close(struct vck_mailbox *mailbox)
     while (!change_head(mailbox, &head, head == WAITING ? CLOSED : head | CLOSED))
         ;
     if (head == WAITING)
-        end_wait(mailbox, NULL);
+        wake_receiver(mailbox);
 }
 
 /* ---- the receiver ---- */
@@ -156,19 +137,6 @@ static struct vck_mpsc_node *take_all(struct vck_mailbox *mailbox)
     return oldest;
 }
 
-static bool is_lent(const struct vck_mailbox *mailbox)
-{
-    return __atomic_load_n(&mailbox->is_lent, __ATOMIC_ACQUIRE) != 0;
-}
-
-static struct vck_mpsc_node *take_given(struct vck_mailbox *mailbox)
-{
-    struct vck_mpsc_node *message = mailbox->given;
-
-    mailbox->given = NULL;
-    return message;
-}
-
 static struct vck_mpsc_node *take_one(struct vck_mailbox *mailbox)
 {
     struct vck_mpsc_node *message = mailbox->taken;
@@ -180,23 +148,15 @@ static struct vck_mpsc_node *take_one(struct vck_mailbox *mailbox)
     return message;
 }
 
-static vck_status receive_now(struct vck_mailbox *mailbox, struct vck_mpsc_node **ret_message)
-{
-    bool closed = is_closed(mailbox);
-    bool lent = is_lent(mailbox);
-    struct vck_mpsc_node *message = lent ? NULL : take_given(mailbox);
-
-    if (!message)
-        message = take_one(mailbox);
-    if (!message)
-        return closed && !lent ? VCK_DELETED : VCK_BUSY;
-    *ret_message = message;
-    return VCK_OK;
-}
-
 vck_status vck_mailbox_try_receive(struct vck_mailbox *mailbox, struct vck_mpsc_node **ret_message)
 {
-    return receive_now(mailbox, ret_message);
+    bool closed = vck_mailbox_is_closed(mailbox);
+    struct vck_mpsc_node *message = take_one(mailbox);
+
+    if (!message)
+        return closed ? VCK_DELETED : VCK_BUSY;
+    *ret_message = message;
+    return VCK_OK;
 }
 
 /* Takes the waker back; false when somebody is about to wake it. */
@@ -208,25 +168,22 @@ static bool withdraw(struct vck_mailbox *mailbox)
     if (!__atomic_compare_exchange_n(&mailbox->head, &head, 0, false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_RELAXED))
         return false;
-    __atomic_store_n(&mailbox->is_lent, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&mailbox->waker_lent, 0, __ATOMIC_RELAXED);
     vck_waker_drop(waker);
     return true;
 }
 
 static bool arm(struct vck_mailbox *mailbox, const struct vck_waker *waker)
 {
-    struct vck_waker fresh;
+    struct vck_waker fresh = waker->ops->clone(waker->data);
     uintptr_t head = 0;
 
-    if (mailbox->given)
-        return false;
-    fresh = waker->ops->clone(waker->data);
     mailbox->waker = fresh;
-    __atomic_store_n(&mailbox->is_lent, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&mailbox->waker_lent, 1, __ATOMIC_RELAXED);
     if (__atomic_compare_exchange_n(&mailbox->head, &head, WAITING, false, __ATOMIC_ACQ_REL,
                                     __ATOMIC_RELAXED))
         return true;
-    __atomic_store_n(&mailbox->is_lent, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&mailbox->waker_lent, 0, __ATOMIC_RELAXED);
     vck_waker_drop(fresh);
     return false;
 }
@@ -237,7 +194,7 @@ static bool wait_for_message(struct vck_mailbox *mailbox, const struct vck_waker
 {
     bool same;
 
-    if (!is_lent(mailbox))
+    if (!__atomic_load_n(&mailbox->waker_lent, __ATOMIC_ACQUIRE))
         return arm(mailbox, waker);
     same = vck_waker_is_same(&mailbox->waker, waker);
     if (__atomic_load_n(&mailbox->head, __ATOMIC_ACQUIRE) == WAITING)
@@ -255,7 +212,7 @@ static enum vck_poll receive_poll(struct vck_future *self, const struct vck_wake
         VCK_CONTAINER_OF(self, struct vck_mailbox_receive, future);
 
     do {
-        receive->status = receive_now(receive->mailbox, &receive->message);
+        receive->status = vck_mailbox_try_receive(receive->mailbox, &receive->message);
         if (receive->status != VCK_BUSY)
             return VCK_READY;
     } while (!wait_for_message(receive->mailbox, waker));
@@ -303,9 +260,8 @@ void vck_mailbox_drop_receiver(struct vck_mailbox *mailbox)
 
     (void)withdraw(mailbox);
     vck_mailbox_close(mailbox);
-    if (!is_lent(mailbox))
-        drop_message(mailbox, take_given(mailbox));
     while ((message = take_one(mailbox)) != NULL)
-        drop_message(mailbox, message);
+        if (mailbox->drop)
+            mailbox->drop(mailbox->context, message);
     end_one_side(mailbox);
 }
