@@ -368,11 +368,14 @@ static void take_from_ring(struct vck_channel *channel, void *ret_element)
 static vck_status receive_now(struct vck_channel *channel, void *ret_element)
 {
     bool closed = state_of(channel) == CLOSED;
+    /* Before the look at what was given: whoever gave has put what is in the ring now either
+     * before, and then it was received long ago, or afterwards, and then the gift is seen. */
+    bool in_ring = count_of(channel) != 0;
     bool lent = is_lent(channel);
 
     if (!lent && channel->has_given)
         take_given(channel, ret_element);
-    else if (count_of(channel) != 0)
+    else if (in_ring)
         take_from_ring(channel, ret_element);
     else
         return closed && !lent ? VCK_DELETED : VCK_BUSY;
