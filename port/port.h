@@ -48,8 +48,8 @@ size_t vck_alloc_live_count(void);
 #define VCK_TAG_ANY 0u
 
 /* Calls sink(context, ...) for each live allocation of the tag, VCK_TAG_ANY: of all, in no order,
- * and returns their number. site is where it was made ("file:line"). The sink allocates and frees
- * nothing and takes no lock; NULL only counts. Builds with NDEBUG keep no list: 0. DISPATCH. */
+ * and returns their number; what others allocate and free meanwhile may be missed. site is where it
+ * was made ("file:line"). sink may be NULL. Builds with NDEBUG keep no list: 0. DISPATCH. */
 size_t vck_alloc_report(uint32_t tag,
                         void (*sink)(void *context, uint32_t tag, size_t size_bytes,
                                      const char *site),

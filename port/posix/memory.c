@@ -144,28 +144,50 @@ static void delist_pages(const void *memory)
     free(found);
 }
 
+#define REPORT_LINES 16u
+
+/* Copies allocations of the tag, from the `from`-th of the shard on; their number. */
+static size_t copy_allocations(struct shard *shard, uint32_t tag, size_t from,
+                               struct allocation copies[REPORT_LINES])
+{
+    size_t found = 0;
+    size_t copied = 0;
+    pthread_mutex_lock(&shard->lock);
+    VCK_LIST_FOR_EACH(link, next, &shard->allocations)
+    {
+        struct allocation *allocation = VCK_CONTAINER_OF(link, struct allocation, link);
+        if (tag != VCK_TAG_ANY && tag != allocation->tag)
+            continue;
+        if (found++ < from)
+            continue;
+        copies[copied++] = *allocation;
+        if (copied == REPORT_LINES)
+            break;
+    }
+    pthread_mutex_unlock(&shard->lock);
+    return copied;
+}
+
 size_t vck_alloc_report(uint32_t tag,
                         void (*sink)(void *context, uint32_t tag, size_t size_bytes,
                                      const char *site),
                         void *context)
 {
-    size_t count = 0;
+    struct allocation copies[REPORT_LINES];
+    size_t total = 0;
+    pthread_once(&shards_once, init_shards);
     for (size_t i = 0; KEEPS_LIST && i < SHARD_COUNT; i++) {
-        struct shard *shard = &shards[i];
-        pthread_once(&shards_once, init_shards);
-        pthread_mutex_lock(&shard->lock);
-        VCK_LIST_FOR_EACH(link, next, &shard->allocations)
-        {
-            struct allocation *a = VCK_CONTAINER_OF(link, struct allocation, link);
-            if (tag != VCK_TAG_ANY && tag != a->tag)
-                continue;
-            count++;
-            if (sink != NULL)
-                sink(context, a->tag, a->size_bytes, a->site);
-        }
-        pthread_mutex_unlock(&shard->lock);
+        size_t from = 0;
+        size_t copied;
+        do {
+            copied = copy_allocations(&shards[i], tag, from, copies);
+            for (size_t k = 0; k < copied && sink != NULL; k++)
+                sink(context, copies[k].tag, copies[k].size_bytes, copies[k].site);
+            from += copied;
+        } while (copied == REPORT_LINES);
+        total += from;
     }
-    return count;
+    return total;
 }
 
 /* ---- blocks ---- */

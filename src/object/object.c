@@ -264,8 +264,10 @@ void vck_object_keep(struct vck_object *object)
     uint32_t before = __atomic_fetch_add(&object->references, 1, __ATOMIC_RELAXED);
     if (before == 0)
         pin(object, "referenced while it is destroyed");
-    else if (before >= REFERENCES_MAX)
+    else if (before == REFERENCES_MAX)
         pin(object, "too many references");
+    else if (before > REFERENCES_MAX)
+        __atomic_store_n(&object->references, REFERENCES_PINNED, __ATOMIC_RELAXED);
 }
 
 bool vck_object_try_keep(struct vck_object *object)

@@ -35,8 +35,9 @@ static void report_one(struct vck_object *object, unsigned depth)
     uint32_t references = __atomic_load_n(&object->references, __ATOMIC_RELAXED);
 
     /* Without the one that the report holds. */
-    vck_log_warning("object \"%s\", depth %u, created at %s: %u references", name, depth,
-                    object->site ? object->site : "?", references - 1);
+    vck_log_warning("object \"%s\", depth %u, created at %s: %u references%s", name, depth,
+                    object->site ? object->site : "?", references - 1,
+                    references > REFERENCES_MAX ? ", for good: the count was misused" : "");
     for (size_t i = 0; holders_get(&object->holders, i, &holder); i++) {
         uint32_t tag = holder.tag;
         vck_log_warning("object \"%s\": %u held as %c%c%c%c since %s", name, holder.count,
