@@ -73,8 +73,8 @@ VCK_CHECKED vck_status vck_task_create(size_t future_bytes, struct vck_task **re
 /* Frees one that was not spawned; nothing is dropped. Accepts NULL. DISPATCH. */
 void vck_task_destroy(struct vck_task *task VCK_TAKES);
 
-/* The join handle of a task in the caller's storage that was spawned without one. One at a time.
- * DISPATCH. */
+/* The join handle of a task in the caller's storage that was spawned without one. A task has one in
+ * its life. DISPATCH. */
 void vck_task_join_init(struct vck_task_join *join, struct vck_task *task);
 
 /* Asks the task to end: unless its poll under way is READY, its future is dropped on its worker and

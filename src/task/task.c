@@ -135,16 +135,39 @@ static uint64_t ended(const struct vck_task *task, uint64_t word)
     if ((word & TASK_NOTIFIED) || (task->is_allocated && (word & TASK_JOINER)))
         return word;
     word -= TASK_REFERENCE;
-    /* Nobody knows the task any more but one who has yet to join it. */
-    if (!task->is_allocated && word / TASK_REFERENCE == 0 && (word & TASK_JOINER) == 0)
-        word |= TASK_JOINABLE;
-    return word;
+    if (task->is_allocated || word / TASK_REFERENCE != 0)
+        return word;
+    /* Only the joiner still knows the task: it is let go now, or once its waker is out. */
+    return word & TASK_JOINER ? word & ~TASK_JOINER : word | TASK_JOINABLE;
+}
+
+static void finish_allocated(struct vck_task *task, uint64_t after)
+{
+    struct vck_waker joiner = vck_waker_noop;
+
+    if ((after & TASK_JOINER) && take_joiner(task, &joiner))
+        wake_and_drop(joiner);
+    if ((after & (TASK_NOTIFIED | TASK_JOINER)) == TASK_JOINER)
+        unref_shared(task);
+    else if (after / TASK_REFERENCE == 0)
+        last_reference_gone(task);
+}
+
+static void finish_own(struct vck_task *task, uint64_t after)
+{
+    struct vck_waker joiner;
+
+    if (after / TASK_REFERENCE != 0 || (after & TASK_JOINABLE))
+        return;
+    joiner = task->joiner;
+    /* A cancel that is overwritten came after the end. */
+    __atomic_store_n(&task->shared, after | TASK_JOINABLE, __ATOMIC_RELEASE);
+    wake_and_drop(joiner);
 }
 
 static void finish(struct vck_task *task, vck_status status)
 {
     struct vck_worker *worker = task->worker;
-    struct vck_waker joiner = vck_waker_noop;
     bool is_allocated = task->is_allocated;
     uint64_t before = load(task);
     uint64_t after;
@@ -157,15 +180,12 @@ static void finish(struct vck_task *task, vck_status status)
     while (!__atomic_compare_exchange_n(&task->shared, &before, after, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_ACQUIRE));
     /* From here on the task is ours only as far as `after` says. */
-    if (is_allocated && (after & TASK_JOINER) && take_joiner(task, &joiner))
-        wake_and_drop(joiner);
-    if (after & TASK_NOTIFIED)
-        return;
-    worker->task_count--;
-    if (is_allocated && (after & TASK_JOINER))
-        unref_shared(task);
-    else if (after / TASK_REFERENCE == 0 && (is_allocated || (after & TASK_JOINABLE) == 0))
-        last_reference_gone(task);
+    if ((after & TASK_NOTIFIED) == 0)
+        worker->task_count--;
+    if (is_allocated)
+        finish_allocated(task, after);
+    else
+        finish_own(task, after);
 }
 
 /* ---- running ---- */
