@@ -141,19 +141,34 @@ static uint64_t ended(const struct vck_task *task, uint64_t word)
     return word & TASK_JOINER ? word & ~TASK_JOINER : word | TASK_JOINABLE;
 }
 
-static void finish_allocated(struct vck_task *task, uint64_t after)
+static const struct vck_waker_ops task_waker_ops;
+
+/* The joiner is mostly a task of the same worker, which is the caller. */
+static void wake_joiner(struct vck_worker *worker, struct vck_waker waker)
 {
-    struct vck_waker joiner = vck_waker_noop;
+    struct vck_task *task = waker.data;
+
+    if (waker.ops != &task_waker_ops || task->worker != worker || task->state == TASK_ENDED) {
+        wake_and_drop(waker);
+        return;
+    }
+    task_wake_here(task);
+    task->worker_references--;
+}
+
+static void finish_allocated(struct vck_worker *worker, struct vck_task *task, uint64_t after)
+{
+    struct vck_waker joiner;
 
     if ((after & TASK_JOINER) && take_joiner(task, &joiner))
-        wake_and_drop(joiner);
+        wake_joiner(worker, joiner);
     if ((after & (TASK_NOTIFIED | TASK_JOINER)) == TASK_JOINER)
         unref_shared(task);
     else if (after / TASK_REFERENCE == 0)
         last_reference_gone(task);
 }
 
-static void finish_own(struct vck_task *task, uint64_t after)
+static void finish_own(struct vck_worker *worker, struct vck_task *task, uint64_t after)
 {
     struct vck_waker joiner;
 
@@ -162,7 +177,7 @@ static void finish_own(struct vck_task *task, uint64_t after)
     joiner = task->joiner;
     /* A cancel that is overwritten came after the end. */
     __atomic_store_n(&task->shared, after | TASK_JOINABLE, __ATOMIC_RELEASE);
-    wake_and_drop(joiner);
+    wake_joiner(worker, joiner);
 }
 
 static void finish(struct vck_task *task, vck_status status)
@@ -183,14 +198,12 @@ static void finish(struct vck_task *task, vck_status status)
     if ((after & TASK_NOTIFIED) == 0)
         worker->task_count--;
     if (is_allocated)
-        finish_allocated(task, after);
+        finish_allocated(worker, task, after);
     else
-        finish_own(task, after);
+        finish_own(worker, task, after);
 }
 
 /* ---- running ---- */
-
-static const struct vck_waker_ops task_waker_ops;
 
 static bool is_here(const struct vck_task *task)
 {
