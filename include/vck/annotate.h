@@ -50,9 +50,14 @@ extern struct vck_wait_token vck_raised;
 /* The callee owns the argument from here on, whatever it returns. Read by people only. */
 #define VCK_TAKES
 
+/* Ours is C99's printf on every system; gcc for Windows takes "printf" for msvcrt's. */
+#if defined(__clang__)
 #define VCK_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
-#define VCK_COLD               __attribute__((cold))
-#define VCK_UNUSED             __attribute__((unused))
+#else
+#define VCK_PRINTF(fmt, first) __attribute__((format(gnu_printf, fmt, first)))
+#endif
+#define VCK_COLD   __attribute__((cold))
+#define VCK_UNUSED __attribute__((unused))
 
 #if defined(__cplusplus)
 #define VCK_BEGIN_DECLS extern "C" {

@@ -92,15 +92,15 @@ INLINE void run_blocks(bool decrypt, const uint8_t *keys, uint8_t *dst, const ui
     for (; block_count >= LANES; block_count -= LANES) {
         __m128i s[LANES];
 #pragma GCC unroll 8
-        for (int i = 0; i < LANES; i++)
+        for (unsigned i = 0; i < LANES; i++)
             s[i] = _mm_xor_si128(load(src + VCK_AES_BLOCK_BYTES * i), load_key(keys, 0));
         for (unsigned round = 1; round < VCK_AES256_ROUNDS; round++) {
 #pragma GCC unroll 8
-            for (int i = 0; i < LANES; i++)
+            for (unsigned i = 0; i < LANES; i++)
                 s[i] = round_of(decrypt, s[i], load_key(keys, round));
         }
 #pragma GCC unroll 8
-        for (int i = 0; i < LANES; i++)
+        for (unsigned i = 0; i < LANES; i++)
             store(dst + VCK_AES_BLOCK_BYTES * i,
                   last_round_of(decrypt, s[i], load_key(keys, VCK_AES256_ROUNDS)));
         src += GROUP_BYTES;
@@ -158,14 +158,14 @@ INLINE __m128i run_group(bool decrypt, const uint8_t *keys, uint8_t *dst, const 
     __builtin_prefetch(ahead, 1);
     __builtin_prefetch(ahead + 64, 1);
 #pragma GCC unroll 8
-    for (int i = 0; i < LANES; i++)
+    for (unsigned i = 0; i < LANES; i++)
         s[i] = _mm_xor_si128(_mm_xor_si128(load(src + VCK_AES_BLOCK_BYTES * i), tweaks[i]),
                              load_key(keys, 0));
 #pragma GCC unroll 13
     for (unsigned round = 1; round < VCK_AES256_ROUNDS; round++) {
         __m128i key = load_key(keys, round);
 #pragma GCC unroll 8
-        for (int i = 0; i < LANES; i++)
+        for (unsigned i = 0; i < LANES; i++)
             s[i] = round_of(decrypt, s[i], key);
         if (round <= LANES) {
             next[round - 1] = next_base;
@@ -174,7 +174,7 @@ INLINE __m128i run_group(bool decrypt, const uint8_t *keys, uint8_t *dst, const 
         keep_order(s);
     }
 #pragma GCC unroll 8
-    for (int i = 0; i < LANES; i++) {
+    for (unsigned i = 0; i < LANES; i++) {
         __m128i last = _mm_xor_si128(tweaks[i], load_key(keys, VCK_AES256_ROUNDS));
         store(dst + VCK_AES_BLOCK_BYTES * i, last_round_of(decrypt, s[i], last));
     }
@@ -190,7 +190,7 @@ INLINE void run_xts(bool decrypt, const struct vck_xts_run *run)
     size_t group = 0, groups_left = run->sector_count * groups_per_sector;
     __m128i base = load(sector_tweak);
 
-    for (int i = 0; i < LANES; i++) {
+    for (unsigned i = 0; i < LANES; i++) {
         tweaks[0][i] = base;
         base = times_x(base);
     }
@@ -208,7 +208,7 @@ INLINE void run_xts(bool decrypt, const struct vck_xts_run *run)
         src += GROUP_BYTES;
         dst += GROUP_BYTES;
     }
-    for (int i = 0; i < LANES; i++)
+    for (unsigned i = 0; i < LANES; i++)
         tweaks[0][i] = tweaks[1][i] = _mm_setzero_si128();
     __asm__ volatile("" : : "r"(tweaks) : "memory");
 }

@@ -53,7 +53,7 @@ void vck_task_destroy(struct vck_task *task)
 
 void task_prepare(struct vck_task *task, struct vck_worker *worker, bool is_joined)
 {
-    uint64_t references = 1 + (task->is_allocated && is_joined);
+    uint64_t references = 1u + (task->is_allocated && is_joined);
 
     task->worker = worker;
     task->state = TASK_NEW;
