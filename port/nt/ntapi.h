@@ -8,7 +8,7 @@
 #define VCK_PORT_NT_NTAPI_H
 
 #if defined(VCK_FAKE_NT)
-#include "tests/fake-nt/fake_nt.h"
+#include <fake_nt.h>
 #else
 #include <ntifs.h>
 #include <ntdddisk.h>
