@@ -51,9 +51,22 @@ struct vck_control_host_ops {
     /* Whether both name the same file or device, where comparing canonical paths does not tell.
      * Optional. */
     bool (*is_same)(struct vck_control_host *host, const char *volume_path, const char *path);
-    /* Opens the disk for the host alone. */
+    /* Opens the disk of the volume that is to be kept under path, for the host alone. device_path:
+     * PREPARE's nt_device_path, "" where it has none; a host without such paths ignores it. Users
+     * stay out until prepared. */
     vck_status (*open_disk)(struct vck_control_host *host, const char *path,
-                            struct vck_disk **ret_disk, struct vck_explanation *ret_why);
+                            const char *device_path, struct vck_disk **ret_disk,
+                            struct vck_explanation *ret_why);
+    /* The volume of an opened disk is in the registry, without its key so far: from here on what
+     * comes from above has to go through it. Failure undoes the PREPARE. Optional. */
+    vck_status (*in_place)(struct vck_control_host *host, struct vck_volume *volume,
+                           struct vck_explanation *ret_why);
+    /* The volume is about to end: nothing from above may go through it any more, and nothing may
+     * change what is below it. Then after_detach, or prepared. Optional. */
+    void (*out_of_place)(struct vck_control_host *host, struct vck_volume *volume);
+    /* PREPARE has ended after open_disk succeeded: users may come back. is_kept: the volume stays;
+     * else it is gone and the disk closed. Optional. */
+    void (*prepared)(struct vck_control_host *host, const char *path, bool is_kept);
     /* Makes sure that nobody uses the volume any more and keeps new users out: lock and dismount.
      * BUSY: the volume stays. force: keep out, do not insist. Optional. */
     vck_status (*before_detach)(struct vck_control_host *host, struct vck_volume *volume,
@@ -62,6 +75,13 @@ struct vck_control_host_ops {
     void (*after_detach)(struct vck_control_host *host, const char *path, bool holds_ciphertext);
     /* The volume has its key: from here on it can be served. Optional. */
     void (*attached)(struct vck_control_host *host, struct vck_volume *volume);
+    /* Whether the host lets the volume be encrypted now; the refusal says what stands against it.
+     * Optional. */
+    vck_status (*before_encrypt)(struct vck_control_host *host, struct vck_volume *volume,
+                                 struct vck_explanation *ret_why);
+    /* Whether the filter of that path, attached or not, sits below the filesystem. Where it is
+     * missing, filter_below_fsd says so for attached volumes. Optional. */
+    bool (*is_below_fsd)(struct vck_control_host *host, const char *path);
     /* Whether nobody waits for the caller's request any more. Optional. */
     bool (*is_cancelled)(struct vck_control_host *host, const struct vck_control_caller *caller);
 };
@@ -104,6 +124,11 @@ VCK_CHECKED vck_status vck_control_authorize(const struct vck_control_caller *ca
 /* Detaches every volume, in use or not, OS volumes only when asked; failures are logged. For the
  * host's end, and DETACH_ALL_VOLUMES. PASSIVE. */
 void vck_control_detach_all(struct vck_control_host *host, bool os_volumes_too) VCK_CAN_WAIT;
+
+/* The disk of a volume goes away: ends the volume without asking anybody. The caller holds a
+ * reference. NOT_FOUND: somebody else has taken it out, and may be ending it still. PASSIVE. */
+VCK_CHECKED vck_status vck_control_end_volume(struct vck_control_host *host,
+                                              struct vck_volume *volume) VCK_CAN_WAIT;
 
 VCK_END_DECLS
 

@@ -38,8 +38,9 @@ struct vck_volume_options {
     struct vck_provider *provider; /* NULL: the default one */
     struct vck_bytes vmk;          /* borrowed for the call */
     bool is_os_volume;
-    bool bound_by_handover; /* resumes an unrecorded sweep too */
-    bool provisional;       /* no key yet: sizes hidden, sectors as they are, no sweep */
+    bool bound_by_handover;        /* resumes an unrecorded sweep too */
+    const uint8_t *partition_guid; /* 16 bytes, EFI order, for the provider; NULL: unknown */
+    bool provisional;              /* no key yet: sizes hidden, sectors as they are, no sweep */
     /* provisional only: where the data region is. */
     const struct vck_layout *layout;
     struct vck_executor *executor; /* sweeps on its workers, outlives the volume; NULL: nobody does,

@@ -83,12 +83,14 @@ static bool is_same(struct vck_control_host *control, const char *volume_path, c
 }
 
 static vck_status open_disk(struct vck_control_host *control, const char *path,
-                            struct vck_disk **ret_disk, struct vck_explanation *ret_why)
+                            const char *device_path, struct vck_disk **ret_disk,
+                            struct vck_explanation *ret_why)
 {
     struct vck_posix_disk_options options = {0};
     struct vck_posix_error error = {0};
     vck_status status;
 
+    (void)device_path;
     if (!is_uri(path) && path[0] != '/') {
         snprintf(ret_why->text, sizeof(ret_why->text),
                  "%.500s is not an absolute path: the daemon has another working directory", path);

@@ -28,8 +28,11 @@ struct test_host {
     struct vck_registry registry;
     struct memory_disk *disks[TEST_DISKS];
     bool is_closed[TEST_DISKS];
-    bool is_busy;      /* before_detach refuses */
-    bool is_cancelled; /* nobody waits */
+    bool is_busy;            /* before_detach refuses */
+    bool is_cancelled;       /* nobody waits */
+    bool is_crowded;         /* in_place refuses */
+    bool is_hibernating;     /* before_encrypt refuses */
+    char places[TEST_DISKS]; /* told last: 'i'n or 'o'ut of place, 'd'etached, 'k'ept, 'u'ndone */
     struct vck_control_caller caller;
     uint8_t request[VCK_FRAME_BYTES_MAX];
     size_t request_bytes;
@@ -75,10 +78,11 @@ static inline bool test_is_same(struct vck_control_host *control, const char *vo
 }
 
 static inline vck_status test_open_disk(struct vck_control_host *control, const char *path,
-                                        struct vck_disk **ret_disk, struct vck_explanation *ret_why)
+                                        const char *device_path, struct vck_disk **ret_disk,
+                                        struct vck_explanation *ret_why)
 {
     struct test_host *host = test_host_of(control);
-    int index = test_disk_index(path);
+    int index = test_disk_index(*device_path ? device_path : path);
 
     if (index < 0) {
         strcpy(ret_why->text, "there is no such disk");
@@ -100,6 +104,58 @@ static inline vck_status test_before_detach(struct vck_control_host *control,
     return test_host_of(control)->is_busy && !force ? VCK_BUSY : VCK_OK;
 }
 
+static inline vck_status test_in_place(struct vck_control_host *control, struct vck_volume *volume,
+                                       struct vck_explanation *ret_why)
+{
+    if (test_host_of(control)->is_crowded) {
+        strcpy(ret_why->text, "there is no room");
+        return VCK_BUSY;
+    }
+    test_host_of(control)->places[test_disk_index(vck_volume_path(volume))] = 'i';
+    return VCK_OK;
+}
+
+static inline void test_out_of_place(struct vck_control_host *control, struct vck_volume *volume)
+{
+    char *place = &test_host_of(control)->places[test_disk_index(vck_volume_path(volume))];
+
+    /* The disk is still open. */
+    if ((*place != 'i' && *place != 'k') || !vck_volume_disk(volume))
+        abort();
+    *place = 'o';
+}
+
+static inline void test_after_detach(struct vck_control_host *control, const char *path,
+                                     bool holds_ciphertext)
+{
+    char *place = &test_host_of(control)->places[test_disk_index(path)];
+
+    (void)holds_ciphertext;
+    if (*place != 'o')
+        abort();
+    *place = 'd';
+}
+
+static inline void test_prepared(struct vck_control_host *control, const char *path, bool is_kept)
+{
+    char *place = &test_host_of(control)->places[test_disk_index(path)];
+
+    if (is_kept != (*place == 'i'))
+        abort();
+    *place = is_kept ? 'k' : 'u';
+}
+
+static inline vck_status test_before_encrypt(struct vck_control_host *control,
+                                             struct vck_volume *volume,
+                                             struct vck_explanation *ret_why)
+{
+    (void)volume;
+    if (!test_host_of(control)->is_hibernating)
+        return VCK_OK;
+    strcpy(ret_why->text, "hibernation is enabled");
+    return VCK_PERMISSION_DENIED;
+}
+
 static inline bool test_is_cancelled(struct vck_control_host *control,
                                      const struct vck_control_caller *caller)
 {
@@ -111,7 +167,12 @@ static const struct vck_control_host_ops test_ops = {
     .canonical_path = test_canonical_path,
     .is_same = test_is_same,
     .open_disk = test_open_disk,
+    .in_place = test_in_place,
+    .out_of_place = test_out_of_place,
+    .prepared = test_prepared,
     .before_detach = test_before_detach,
+    .after_detach = test_after_detach,
+    .before_encrypt = test_before_encrypt,
     .is_cancelled = test_is_cancelled,
 };
 

@@ -114,6 +114,13 @@ static vck_status respond_empty(struct control_request *r, vck_status status)
     return status ? status : control_respond(r, &empty);
 }
 
+static bool is_below_fsd(struct control_request *r, const char *path, bool is_attached)
+{
+    if (r->host->ops->is_below_fsd)
+        return r->host->ops->is_below_fsd(r->host, path);
+    return is_attached && r->host->filter_below_fsd;
+}
+
 static vck_status get_status(struct control_request *r, const void *message) VCK_CAN_WAIT
 {
     const struct vck_msg_volume_request *request = message;
@@ -122,10 +129,11 @@ static vck_status get_status(struct control_request *r, const void *message) VCK
     struct vck_msg_volume_status response = {.volume_path = request->volume_path};
     vck_status result = control_find(r, request->volume_path, &volume);
 
-    if (result == VCK_NOT_FOUND)
-        return control_respond(r, &response);
-    if (result)
+    if (result && result != VCK_NOT_FOUND)
         return result;
+    response.filter_below_fsd = is_below_fsd(r, request->volume_path, result == VCK_OK);
+    if (result)
+        return control_respond(r, &response);
     vck_volume_query(volume, &status);
     response = (struct vck_msg_volume_status){
         .volume_path = vck_volume_path(volume),
@@ -134,7 +142,7 @@ static vck_status get_status(struct control_request *r, const void *message) VCK
         .total_sectors = status.total_sectors,
         .sector_size = status.sector_size_bytes,
         .is_attached = status.is_attached,
-        .filter_below_fsd = r->host->filter_below_fsd,
+        .filter_below_fsd = response.filter_below_fsd,
         .direction = status.direction,
         .damaged_chunks = status.damaged_chunks,
         .rate_mib_s = status.rate_mib_s,
@@ -294,6 +302,18 @@ enum sweep_verb {
     SWEEP_PAUSE,
 };
 
+static vck_status start_encrypting(struct control_request *r,
+                                   struct vck_volume *volume) VCK_CAN_WAIT
+{
+    vck_status status = VCK_OK;
+
+    if (r->host->ops->before_encrypt)
+        status = r->host->ops->before_encrypt(r->host, volume, &r->why);
+    if (status)
+        return status;
+    return explain_sweep(r, volume, vck_volume_start(volume, VCK_ENCRYPTING));
+}
+
 static vck_status move_sweep(struct control_request *r, const void *message,
                              enum sweep_verb verb) VCK_CAN_WAIT
 {
@@ -305,19 +325,18 @@ static vck_status move_sweep(struct control_request *r, const void *message,
         return status;
     switch (verb) {
     case SWEEP_ENCRYPT:
-        status = vck_volume_start(volume, VCK_ENCRYPTING);
+        status = start_encrypting(r, volume);
         break;
     case SWEEP_DECRYPT:
-        status = vck_volume_start(volume, VCK_DECRYPTING);
+        status = explain_sweep(r, volume, vck_volume_start(volume, VCK_DECRYPTING));
         break;
     case SWEEP_RESUME:
-        status = vck_volume_resume(volume);
+        status = explain_sweep(r, volume, vck_volume_resume(volume));
         break;
     case SWEEP_PAUSE:
-        status = vck_volume_pause(volume);
+        status = explain_sweep(r, volume, vck_volume_pause(volume));
         break;
     }
-    status = explain_sweep(r, volume, status);
     vck_volume_release(volume);
     return respond_empty(r, status);
 }
@@ -377,12 +396,14 @@ static vck_status set_rate(struct control_request *r, const void *message) VCK_C
 
 /* ---- detaching ---- */
 
-/* Takes a referenced volume out and ends it. NOT_FOUND: somebody else did. */
-static vck_status take_out(struct vck_control_host *host, struct vck_volume *volume) VCK_CAN_WAIT
+/* Whoever gets the volume out of the registry ends it; after_detach comes either way. */
+vck_status vck_control_end_volume(struct vck_control_host *host, struct vck_volume *volume)
 {
     struct vck_volume_status last;
     vck_status status = vck_registry_remove(host->registry, volume);
 
+    if (status == VCK_OK && host->ops->out_of_place)
+        host->ops->out_of_place(host, volume);
     if (status == VCK_OK)
         status = vck_volume_detach(volume);
     vck_volume_query(volume, &last);
@@ -407,7 +428,7 @@ static vck_status detach_found(struct control_request *r, struct vck_volume *vol
         status = host->ops->before_detach(host, volume, false, &r->why);
     if (status)
         return status;
-    status = take_out(host, volume);
+    status = vck_control_end_volume(host, volume);
     if (status == VCK_IO)
         control_explain(&r->why, status, "%s is detached, but its last flush failed",
                         vck_volume_path(volume));
@@ -455,7 +476,7 @@ void vck_control_detach_all(struct vck_control_host *host, bool os_volumes_too)
         } else {
             if (host->ops->before_detach)
                 (void)host->ops->before_detach(host, volume, true, &why);
-            status = take_out(host, volume);
+            status = vck_control_end_volume(host, volume);
         }
         if (status && status != VCK_NOT_FOUND)
             log_failed_detach(volume, status);

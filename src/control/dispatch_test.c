@@ -665,6 +665,71 @@ static void bench(void **state)
     expect(host, send_message(host, VCK_CODE_BENCH_AES, &request), VCK_PERMISSION_DENIED);
 }
 
+/* ---- what the host is told ---- */
+
+static void places(void **state)
+{
+    struct test_host *host = *state;
+    uint8_t *copy;
+
+    test_make_volume(host, 0);
+    copy = copy_disk(host, 0);
+    host->is_crowded = true;
+    expect(host, prepare(host, "/a", true), VCK_BUSY);
+    assert_string_equal(host->caller.last_error, "there is no room");
+    assert_int_equal(host->places[0], 'u');
+    assert_int_equal(count_of(host), 0);
+    expect_unchanged(host, 0, copy);
+    host->is_crowded = false;
+    expect(host, prepare(host, "/a", true), VCK_OK);
+    assert_int_equal(host->places[0], 'k');
+    expect(host, send_path(host, VCK_CODE_DETACH, "/a"), VCK_OK);
+    assert_int_equal(host->places[0], 'd');
+}
+
+static void wrong_key_leaves_the_place(void **state)
+{
+    static const uint8_t wrong[32] = {1};
+    struct test_host *host = *state;
+    struct vck_msg_prepare_request request = {.volume_path = "/a", .vmk = {wrong, sizeof(wrong)}};
+
+    test_make_volume(host, 0);
+    expect(host, send_message(host, VCK_CODE_PREPARE, &request), VCK_WRONG_KEY);
+    assert_int_equal(host->places[0], 'u');
+    assert_true(host->is_closed[0]);
+}
+
+static void device_path_is_opened(void **state)
+{
+    struct test_host *host = *state;
+    struct vck_msg_prepare_request request = prepare_request("/a", true);
+
+    test_make_volume(host, 1);
+    request.nt_device_path = "/b";
+    expect(host, send_message(host, VCK_CODE_PREPARE, &request), VCK_OK);
+    assert_false(host->is_closed[1]);
+    assert_true(host->is_closed[0]);
+    assert_true(status_of(host, "/a").is_attached);
+}
+
+static void encrypting_is_refused(void **state)
+{
+    struct test_host *host = *state;
+
+    test_make_volume(host, 0);
+    expect(host, prepare(host, "/a", true), VCK_OK);
+    host->is_hibernating = true;
+    expect(host, send_path(host, VCK_CODE_START_ENCRYPT, "/a"), VCK_PERMISSION_DENIED);
+    assert_string_equal(host->caller.last_error, "hibernation is enabled");
+    assert_int_equal(status_of(host, "/a").state, VCK_STATE_IDLE);
+    host->is_hibernating = false;
+    expect(host, send_path(host, VCK_CODE_START_ENCRYPT, "/a"), VCK_OK);
+    finish_sweep(host, "/a");
+    host->is_hibernating = true;
+    expect(host, send_path(host, VCK_CODE_START_DECRYPT, "/a"), VCK_OK);
+    finish_sweep(host, "/a");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -691,6 +756,10 @@ int main(void)
         TEST(detach),
         TEST(os_volumes),
         TEST(bench),
+        TEST(places),
+        TEST(wrong_key_leaves_the_place),
+        TEST(device_path_is_opened),
+        TEST(encrypting_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

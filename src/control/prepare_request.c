@@ -14,6 +14,8 @@ struct preparation {
     struct vck_layout layout;
     struct vck_volume *volume; /* a reference of ours, besides the registry's */
     bool is_registered;
+    bool is_open;     /* open_disk succeeded */
+    bool is_in_place; /* the host was told of the volume */
 };
 
 static vck_status read_block(struct control_request *r, struct preparation *p)
@@ -131,7 +133,10 @@ static vck_status open_disk(struct control_request *r, struct preparation *p) VC
         return status;
     }
     r->why.text[0] = 0;
-    return r->host->ops->open_disk(r->host, p->claim.path, &p->disk, &r->why);
+    status = r->host->ops->open_disk(r->host, p->claim.path, p->request->nt_device_path, &p->disk,
+                                     &r->why);
+    p->is_open = status == VCK_OK;
+    return status;
 }
 
 static struct vck_volume_options options_of(struct control_request *r, struct vck_bytes vmk)
@@ -160,6 +165,9 @@ static vck_status put_in_place(struct control_request *r, struct preparation *p)
     vck_volume_reference(p->volume);
     status = vck_registry_insert(r->host->registry, p->volume);
     p->is_registered = status == VCK_OK;
+    if (status == VCK_OK && r->host->ops->in_place)
+        status = r->host->ops->in_place(r->host, p->volume, &r->why);
+    p->is_in_place = status == VCK_OK;
     return status;
 }
 
@@ -202,6 +210,8 @@ static void undo(struct control_request *r, struct preparation *p) VCK_CAN_WAIT
     if (p->is_registered)
         is_ours = vck_registry_remove(r->host->registry, p->volume) == VCK_OK;
     if (p->volume && is_ours) {
+        if (p->is_in_place && r->host->ops->out_of_place)
+            r->host->ops->out_of_place(r->host, p->volume);
         control_block_undo(vck_volume_disk(p->volume), &p->block);
         (void)vck_volume_detach(p->volume);
     } else if (p->disk) {
@@ -238,8 +248,9 @@ vck_status control_prepare(struct control_request *r, const void *message)
         .said = {request->use_header, request->use_footer, request->metadata_size},
     };
     vck_status status = run(r, &p);
+    bool is_kept = status == VCK_OK;
 
-    if (status == VCK_OK) {
+    if (is_kept) {
         const struct vck_msg_prepare_response response = {
             .offset_sector = p.layout.data_start_lba,
             .data_sectors = p.layout.data_sectors,
@@ -250,6 +261,8 @@ vck_status control_prepare(struct control_request *r, const void *message)
     } else {
         undo(r, &p);
     }
+    if (p.is_open && r->host->ops->prepared)
+        r->host->ops->prepared(r->host, p.claim.path, is_kept);
     if (p.volume)
         vck_volume_release(p.volume);
     control_block_fini(&p.block);

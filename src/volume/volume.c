@@ -53,6 +53,7 @@ static vck_status ask_provider(struct vck_volume *volume, const struct vck_volum
     struct vck_attach_context context = {
         .disk = volume->disk,
         .vmk = options->vmk,
+        .partition_guid = options->partition_guid,
         .is_os_volume = options->is_os_volume,
     };
 
