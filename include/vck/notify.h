@@ -16,8 +16,8 @@
 VCK_BEGIN_DECLS
 
 struct vck_notify {
-    uint32_t state;
     struct vck_spinlock lock;
+    bool is_kept; /* a notify_one, for the next to wait */
     struct vck_link waiters;
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vck/async_event.h"
 #include "vck/notify.h"
+#include "vck/timeout.h"
 #include "sync_test.h"
 
 /* ---- notify ---- */
@@ -247,6 +248,69 @@ static void stress_with_threads(void **state) VCK_CAN_WAIT
     assert_int_equal(works.done, made);
 }
 
+/* ---- notify_all against a look that finds nothing ---- */
+
+struct change {
+    struct vck_notify made;
+    struct vck_notify seen;
+    uint64_t until_ns;
+    uint64_t count;
+    bool is_last;
+};
+
+static void change_often(void *context) VCK_CAN_WAIT
+{
+    struct change *c = context;
+
+    for (;;) {
+        __atomic_store_n(&c->is_last, vck_clock_ns() >= c->until_ns, __ATOMIC_RELAXED);
+        __atomic_store_n(&c->count, c->count + 1, __ATOMIC_RELEASE);
+        vck_notify_all(&c->made);
+        if (c->is_last)
+            return;
+        if (vck_notify_wait_until(&c->seen, VCK_FOREVER) != VCK_OK)
+            abort();
+    }
+}
+
+/* Looks after the wait's first poll, and sleeps when there is nothing new. */
+static void wait_for_change(struct change *c, uint64_t known) VCK_CAN_WAIT
+{
+    struct vck_notified notified;
+    struct wakes wakes = {0, 0};
+
+    vck_notified_init(&notified, &c->made);
+    if (poll_with(&notified.future, &wakes) == VCK_PENDING) {
+        if (__atomic_load_n(&c->count, __ATOMIC_ACQUIRE) == known)
+            assert_int_equal(
+                vck_block_on_until(&notified.future, vck_clock_ns() + UINT64_C(20000000000)),
+                VCK_OK);
+        else
+            vck_future_drop(&notified.future);
+    }
+    while (__atomic_load_n(&wakes.live, __ATOMIC_ACQUIRE) != 0)
+        ;
+}
+
+static void no_change_before_notify_all_is_missed(void **state) VCK_CAN_WAIT
+{
+    (void)state;
+    struct change c = {.until_ns = vck_clock_ns() + stress_ns()};
+    struct vck_thread *thread;
+    uint64_t known = 0;
+
+    vck_notify_init(&c.made);
+    vck_notify_init(&c.seen);
+    assert_int_equal(vck_thread_create(change_often, &c, VCK_THREAD_NORMAL, "change", &thread),
+                     VCK_OK);
+    do {
+        vck_notify_one(&c.seen);
+        wait_for_change(&c, known);
+        known = __atomic_load_n(&c.count, __ATOMIC_ACQUIRE);
+    } while (!__atomic_load_n(&c.is_last, __ATOMIC_RELAXED));
+    vck_thread_join(thread);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +323,7 @@ int main(void)
         cmocka_unit_test(a_future_over_an_event_that_a_callback_sets),
         cmocka_unit_test(a_blocking_wait_for_an_event_times_out),
         cmocka_unit_test(stress_with_threads),
+        cmocka_unit_test(no_change_before_notify_all_is_missed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
