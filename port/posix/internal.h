@@ -22,11 +22,19 @@ struct thread_state {
     struct vck_lock_stack locks; /* when VCK_CHECKS_LOCKS */
 };
 
-/* The calling thread's state. Any level. */
-struct thread_state *vck_posix_thread_state(void);
-
 /* The id of a thread that is about to be created. Any level. */
 uint32_t vck_posix_new_thread_id(void);
+
+extern _Thread_local struct thread_state vck_posix_state;
+
+/* The calling thread's state. Any level. */
+static inline struct thread_state *vck_posix_thread_state(void)
+{
+    struct thread_state *self = &vck_posix_state;
+    if (self->id == 0)
+        self->id = vck_posix_new_thread_id();
+    return self;
+}
 
 /* Stops the program when `cond` is false, naming file and line of the check. */
 #define FATAL_UNLESS(cond, what) ((cond) ? (void)0 : vck_assert_failed((what), __FILE__, __LINE__))

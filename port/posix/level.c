@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include "port/posix/internal.h"
 
-static _Thread_local struct thread_state state;
+_Thread_local struct thread_state vck_posix_state;
 static uint32_t last_id;
 
 uint32_t vck_posix_new_thread_id(void)
@@ -15,27 +15,20 @@ uint32_t vck_posix_new_thread_id(void)
     return id;
 }
 
-struct thread_state *vck_posix_thread_state(void)
-{
-    if (state.id == 0)
-        state.id = vck_posix_new_thread_id();
-    return &state;
-}
-
 vck_level vck_current_level(void)
 {
-    return state.level;
+    return vck_posix_state.level;
 }
 
 void *vck_worker_slot_get(void)
 {
-    return state.level == VCK_LEVEL_PASSIVE ? state.worker : NULL;
+    return vck_posix_state.level == VCK_LEVEL_PASSIVE ? vck_posix_state.worker : NULL;
 }
 
 void vck_worker_slot_set(void *worker)
 {
     VCK_ASSERT_LEVEL(VCK_LEVEL_PASSIVE);
-    state.worker = worker;
+    vck_posix_state.worker = worker;
 }
 
 static const char *level_name(vck_level level)
@@ -47,8 +40,8 @@ static const char *level_name(vck_level level)
 /* The level, and the spin lock that raised it where that is known. */
 __attribute__((noreturn)) VCK_COLD static void level_is_wrong(vck_level highest)
 {
-    const char *raised_at = vck_lock_check_raised_at(&state.locks);
-    fprintf(stderr, ": called at %s, allowed up to %s%s%s\n", level_name(state.level),
+    const char *raised_at = vck_lock_check_raised_at(&vck_posix_state.locks);
+    fprintf(stderr, ": called at %s, allowed up to %s%s%s\n", level_name(vck_posix_state.level),
             level_name(highest), raised_at ? "; raised by the spin lock taken at " : "",
             raised_at ? raised_at : "");
     abort();
@@ -56,7 +49,7 @@ __attribute__((noreturn)) VCK_COLD static void level_is_wrong(vck_level highest)
 
 void vck_level_check(vck_level highest, const char *file, int line)
 {
-    if (state.level <= highest)
+    if (vck_posix_state.level <= highest)
         return;
     fprintf(stderr, "%s:%d", file, line);
     level_is_wrong(highest);
@@ -64,7 +57,7 @@ void vck_level_check(vck_level highest, const char *file, int line)
 
 void vck_level_check_at(vck_level highest, const char *site)
 {
-    if (state.level <= highest)
+    if (vck_posix_state.level <= highest)
         return;
     fputs(site ? site : "a place unknown", stderr);
     level_is_wrong(highest);
@@ -81,17 +74,17 @@ void vck_assert_failed(const char *what, const char *file, int line)
 void vck_critical_region_enter(void)
 {
     VCK_ASSERT_LEVEL(VCK_LEVEL_APC);
-    state.region_depth++;
+    vck_posix_state.region_depth++;
 }
 
 void vck_critical_region_leave(void)
 {
     VCK_ASSERT_LEVEL(VCK_LEVEL_APC);
-    FATAL_UNLESS(state.region_depth > 0, "a critical region is left as often as entered");
-    state.region_depth--;
+    FATAL_UNLESS(vck_posix_state.region_depth > 0, "a critical region is left as often as entered");
+    vck_posix_state.region_depth--;
 }
 
 bool vck_in_critical_region(void)
 {
-    return state.region_depth > 0;
+    return vck_posix_state.region_depth > 0;
 }
