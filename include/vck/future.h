@@ -37,6 +37,7 @@ struct vck_waker_ops {
     struct vck_waker (*clone)(void *data);
     void (*wake)(void *data);
     void (*drop)(void *data);
+    void (*wake_and_drop)(void *data); /* both at once; NULL: one after the other */
 };
 
 struct vck_future {

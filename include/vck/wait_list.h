@@ -53,6 +53,10 @@ static inline void vck_waker_wake_and_drop(struct vck_waker waker)
 {
     if (!waker.ops)
         return;
+    if (waker.ops->wake_and_drop) {
+        waker.ops->wake_and_drop(waker.data);
+        return;
+    }
     waker.ops->wake(waker.data);
     waker.ops->drop(waker.data);
 }

@@ -301,10 +301,24 @@ static void waker_drop(void *data)
     vck_task_unref(data);
 }
 
+static void waker_wake_and_drop(void *data)
+{
+    struct vck_task *task = data;
+
+    if (is_here(task)) {
+        task_wake_here(task);
+        task->worker_references--;
+        return;
+    }
+    wake_from_elsewhere(task);
+    vck_task_unref(task);
+}
+
 static const struct vck_waker_ops task_waker_ops = {
     .clone = waker_clone,
     .wake = waker_wake,
     .drop = waker_drop,
+    .wake_and_drop = waker_wake_and_drop,
 };
 
 /* ---- from outside ---- */
