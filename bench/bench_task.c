@@ -47,6 +47,14 @@ static void *must_calloc(size_t count, size_t size)
     return p;
 }
 
+static struct vck_executor *the_executor(void)
+{
+    struct vck_executor *executor = vck_executor_get_current();
+    if (executor == NULL)
+        must(VCK_NOT_READY);
+    return executor;
+}
+
 /* A scenario is a task that ends the executor this thread runs. */
 struct scenario {
     struct vck_future future;
@@ -75,7 +83,7 @@ static void run_scenario(struct scenario *s,
 static enum vck_poll end_scenario(struct scenario *s)
 {
     (void)s;
-    vck_executor_shutdown(vck_executor_get_current());
+    vck_executor_shutdown(the_executor());
     return VCK_READY;
 }
 
@@ -102,7 +110,7 @@ static void spawn_small(struct small *small)
 {
     small->future = (struct vck_future){.poll = ready_poll};
     vck_task_init(&small->task, &small->future);
-    must(vck_executor_spawn(vck_executor_get_current(), &small->task, NULL));
+    must(vck_executor_spawn(the_executor(), &small->task, NULL));
 }
 
 /* In storage of the caller's. */
@@ -134,7 +142,7 @@ static void spawn_allocated(struct vck_task_join *join)
     struct vck_task *task = NULL;
     must(vck_task_create(sizeof(struct vck_future), &task));
     task->future->poll = ready_poll;
-    must(vck_executor_spawn(vck_executor_get_current(), task, join));
+    must(vck_executor_spawn(the_executor(), task, join));
 }
 
 static enum vck_poll spawn_all_allocated_poll(struct vck_future *self,
@@ -225,7 +233,7 @@ struct player {
 static enum vck_poll end_player(struct player *p)
 {
     if (p->ends)
-        vck_executor_shutdown(vck_executor_get_current());
+        vck_executor_shutdown(the_executor());
     return VCK_READY;
 }
 
@@ -364,7 +372,7 @@ static enum vck_poll naps_poll(struct vck_future *self, const struct vck_waker *
         struct napper *napper = &all[s->i];
         vck_sleep_until_init(&napper->sleep, next_deadline_ns(start_ns, &random));
         vck_task_init(&napper->task, &napper->sleep.future);
-        must(vck_executor_spawn(vck_executor_get_current(), &napper->task, NULL));
+        must(vck_executor_spawn(the_executor(), &napper->task, NULL));
     }
     for (s->i = 0; s->i < s->count; s->i++) {
         vck_task_join_init(&s->join, &((struct napper *)s->memory)[s->i].task);
@@ -387,7 +395,7 @@ static void on_expired(struct vck_task_timer *timer)
 {
     (void)timer;
     if (--timers_left == 0)
-        vck_executor_shutdown(vck_executor_get_current());
+        vck_executor_shutdown(the_executor());
 }
 
 static enum vck_poll timers_poll(struct vck_future *self, const struct vck_waker *waker)
