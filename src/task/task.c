@@ -6,6 +6,7 @@
  * from then on everybody counts in the word.
  */
 #include "executor_internal.h"
+#include "vck/wait_list.h"
 
 #define TASK_TAG VCK_TAG('t', 'a', 's', 'k')
 
@@ -64,12 +65,6 @@ void task_prepare(struct vck_task *task, struct vck_worker *worker, bool is_join
 
 /* ---- the end ---- */
 
-static void wake_and_drop(struct vck_waker waker)
-{
-    waker.ops->wake(waker.data);
-    waker.ops->drop(waker.data);
-}
-
 /* Takes the joiner's waker if there is one; a joiner that finds it taken comes again. */
 static bool take_joiner(struct vck_task *task, struct vck_waker *ret_waker)
 {
@@ -98,7 +93,7 @@ static void last_reference_gone(struct vck_task *task)
         }
     } while (!__atomic_compare_exchange_n(&task->shared, &seen, seen | TASK_JOINABLE, false,
                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
-    wake_and_drop(joiner);
+    vck_waker_wake_and_drop(joiner);
 }
 
 static void unref_shared(struct vck_task *task)
@@ -149,7 +144,7 @@ static void wake_joiner(struct vck_worker *worker, struct vck_waker waker)
     struct vck_task *task = waker.data;
 
     if (waker.ops != &task_waker_ops || task->worker != worker || task->state == TASK_ENDED) {
-        wake_and_drop(waker);
+        vck_waker_wake_and_drop(waker);
         return;
     }
     task_wake_here(task);
