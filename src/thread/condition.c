@@ -16,7 +16,7 @@ void vck_condition_fini(struct vck_condition *condition)
 vck_status vck_condition_wait_at(struct vck_condition *condition, struct vck_mutex *mutex,
                                  uint64_t deadline_ns, const char *site)
 {
-    struct vck_waiter waiter;
+    struct vck_waiting_thread waiter;
     vck_level_check_at(VCK_LEVEL_APC, site);
     vck_spinlock_acquire(&condition->lock);
     vck_waiters_push(&condition->waiters, &waiter, 0);
@@ -44,7 +44,7 @@ vck_status vck_condition_wait_while_at(struct vck_condition *condition, struct v
 void vck_condition_signal(struct vck_condition *condition)
 {
     vck_spinlock_acquire(&condition->lock);
-    struct vck_waiter *first = vck_waiters_pop(&condition->waiters);
+    struct vck_waiting_thread *first = vck_waiters_pop(&condition->waiters);
     vck_spinlock_release(&condition->lock);
     vck_waiters_wake(first);
 }
@@ -52,7 +52,7 @@ void vck_condition_signal(struct vck_condition *condition)
 void vck_condition_broadcast(struct vck_condition *condition)
 {
     vck_spinlock_acquire(&condition->lock);
-    struct vck_waiter *chain = vck_waiters_take_all(&condition->waiters);
+    struct vck_waiting_thread *chain = vck_waiters_take_all(&condition->waiters);
     vck_spinlock_release(&condition->lock);
     vck_waiters_wake(chain);
 }

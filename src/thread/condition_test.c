@@ -182,7 +182,7 @@ static void test_signals_and_deadlines_race(void **state) VCK_CAN_WAIT
     struct vck_thread *thread = start(wait_briefly, &race);
     while (taken < 500) {
         vck_spinlock_acquire(&race.condition.lock);
-        struct vck_waiter *waiter = vck_waiters_pop(&race.condition.waiters);
+        struct vck_waiting_thread *waiter = vck_waiters_pop(&race.condition.waiters);
         vck_spinlock_release(&race.condition.lock);
         taken += waiter != NULL;
         vck_waiters_wake(waiter);

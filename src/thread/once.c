@@ -14,7 +14,7 @@ bool vck_once_is_done(const struct vck_once *once)
 }
 
 /* The state found. IDLE: the caller runs it now. RUNNING: waiter, unless NULL, is in the queue. */
-static enum once_state enter(struct vck_once *once, struct vck_waiter *waiter)
+static enum once_state enter(struct vck_once *once, struct vck_waiting_thread *waiter)
 {
     vck_spinlock_acquire(&once->lock);
     enum once_state state = (enum once_state)once->state;
@@ -34,7 +34,7 @@ static vck_status run_now(struct vck_once *once, vck_status (*run)(void *context
     vck_status status = run(context);
     vck_spinlock_acquire(&once->lock);
     __atomic_store_n(&once->state, status == VCK_OK ? STATE_DONE : STATE_IDLE, __ATOMIC_RELEASE);
-    struct vck_waiter *chain = vck_waiters_take_all(&once->waiters);
+    struct vck_waiting_thread *chain = vck_waiters_take_all(&once->waiters);
     vck_spinlock_release(&once->lock);
     vck_waiters_wake(chain);
     return status;
@@ -45,7 +45,7 @@ vck_status vck_once_run_at(struct vck_once *once, vck_status (*run)(void *contex
 {
     vck_level_check_at(VCK_LEVEL_APC, site);
     while (!vck_once_is_done(once)) {
-        struct vck_waiter waiter;
+        struct vck_waiting_thread waiter;
         enum once_state found = enter(once, &waiter);
         if (found == STATE_IDLE)
             return run_now(once, run, context);

@@ -17,14 +17,14 @@ void vck_rundown_end(struct vck_rundown *rundown)
 {
     vck_spinlock_acquire(&rundown->lock);
     rundown->is_down = true;
-    struct vck_waiter *chain = vck_waiters_take_all(&rundown->waiters);
+    struct vck_waiting_thread *chain = vck_waiters_take_all(&rundown->waiters);
     vck_spinlock_release(&rundown->lock);
     vck_waiters_wake(chain);
 }
 
 void vck_rundown_wait_at(struct vck_rundown *rundown, const char *site)
 {
-    struct vck_waiter waiter;
+    struct vck_waiting_thread waiter;
     vck_level_check_at(VCK_LEVEL_APC, site);
     if (__atomic_fetch_or(&rundown->word, 1, __ATOMIC_ACQ_REL) == 0)
         vck_rundown_end(rundown);

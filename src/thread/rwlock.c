@@ -49,10 +49,10 @@ static bool try_grant(struct vck_rwlock *rwlock, uint32_t want, uint32_t thread_
 }
 
 /* The threads whose turn it is now, as a chain; the lock is theirs. Under the spin lock. */
-static struct vck_waiter *grant_next(struct vck_rwlock *rwlock)
+static struct vck_waiting_thread *grant_next(struct vck_rwlock *rwlock)
 {
-    struct vck_waiter *chain = NULL;
-    struct vck_waiter *first;
+    struct vck_waiting_thread *chain = NULL;
+    struct vck_waiting_thread *first;
     while ((first = rwlock->waiters.first) != NULL &&
            try_grant(rwlock, first->want, first->thread_id)) {
         vck_waiters_pop(&rwlock->waiters);
@@ -77,7 +77,7 @@ static void note_taken(struct vck_rwlock *rwlock, const char *site)
 
 static void acquire(struct vck_rwlock *rwlock, uint32_t want, const char *site) VCK_CAN_WAIT
 {
-    struct vck_waiter waiter;
+    struct vck_waiting_thread waiter;
     vck_level_check_at(VCK_LEVEL_APC, site);
     if (VCK_CHECKS_LOCKS)
         check_take(rwlock, site);
@@ -93,7 +93,7 @@ static void acquire(struct vck_rwlock *rwlock, uint32_t want, const char *site) 
         note_taken(rwlock, site);
 }
 
-static void release(struct vck_rwlock *rwlock, struct vck_waiter *chain)
+static void release(struct vck_rwlock *rwlock, struct vck_waiting_thread *chain)
 {
     if (VCK_CHECKS_LOCKS)
         vck_lock_check_released(vck_lock_stack_of_thread(), identity(rwlock));
@@ -121,7 +121,7 @@ void vck_rwlock_acquire_exclusive_at(struct vck_rwlock *rwlock, const char *site
 
 void vck_rwlock_release_shared_at(struct vck_rwlock *rwlock, const char *site) VCK_NO_ANALYSIS
 {
-    struct vck_waiter *chain;
+    struct vck_waiting_thread *chain;
     vck_level_check_at(VCK_LEVEL_APC, site);
     vck_spinlock_acquire(&rwlock->lock);
     if (rwlock->readers == 0 || !may_hold(rwlock))
@@ -134,7 +134,7 @@ void vck_rwlock_release_shared_at(struct vck_rwlock *rwlock, const char *site) V
 
 void vck_rwlock_release_exclusive_at(struct vck_rwlock *rwlock, const char *site) VCK_NO_ANALYSIS
 {
-    struct vck_waiter *chain;
+    struct vck_waiting_thread *chain;
     vck_level_check_at(VCK_LEVEL_APC, site);
     vck_spinlock_acquire(&rwlock->lock);
     if (rwlock->writer != vck_thread_id())

@@ -17,7 +17,7 @@ void vck_semaphore_fini(struct vck_semaphore *semaphore)
 vck_status vck_semaphore_wait_at(struct vck_semaphore *semaphore, uint64_t deadline_ns,
                                  const char *site)
 {
-    struct vck_waiter waiter;
+    struct vck_waiting_thread waiter;
     vck_level_check_at(VCK_LEVEL_APC, site);
     vck_spinlock_acquire(&semaphore->lock);
     bool is_taken = semaphore->count > 0;
@@ -32,11 +32,11 @@ vck_status vck_semaphore_wait_at(struct vck_semaphore *semaphore, uint64_t deadl
 }
 
 /* Hands units to those that wait, as a chain, and keeps the rest. Under the lock. */
-static struct vck_waiter *hand_out(struct vck_semaphore *semaphore, uint32_t units)
+static struct vck_waiting_thread *hand_out(struct vck_semaphore *semaphore, uint32_t units)
 {
-    struct vck_waiter *chain = NULL;
+    struct vck_waiting_thread *chain = NULL;
     while (units > 0 && semaphore->waiters.first != NULL) {
-        struct vck_waiter *waiter = vck_waiters_pop(&semaphore->waiters);
+        struct vck_waiting_thread *waiter = vck_waiters_pop(&semaphore->waiters);
         waiter->next = chain;
         chain = waiter;
         units--;
@@ -47,7 +47,7 @@ static struct vck_waiter *hand_out(struct vck_semaphore *semaphore, uint32_t uni
 
 vck_status vck_semaphore_release(struct vck_semaphore *semaphore, uint32_t units)
 {
-    struct vck_waiter *chain = NULL;
+    struct vck_waiting_thread *chain = NULL;
     vck_status status = VCK_OK;
     vck_spinlock_acquire(&semaphore->lock);
     if (units > semaphore->limit - semaphore->count)

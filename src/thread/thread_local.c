@@ -88,7 +88,8 @@ static void end_value(struct vck_thread_handle *self, uint32_t index)
         return;
     destroy(value);
     lock_registry();
-    struct vck_waiter *waiter = --key->destroying == 0 ? vck_waiters_pop(&key->waiters) : NULL;
+    struct vck_waiting_thread *waiter =
+        --key->destroying == 0 ? vck_waiters_pop(&key->waiters) : NULL;
     unlock_registry();
     vck_waiters_wake(waiter);
 }
@@ -131,7 +132,7 @@ static void destroy_values(uint32_t index)
 void vck_thread_local_fini_at(struct vck_thread_local *local, const char *site)
 {
     struct key *key = &keys[local->index];
-    struct vck_waiter waiter;
+    struct vck_waiting_thread waiter;
     vck_level_check_at(VCK_LEVEL_PASSIVE, site);
     destroy_values(local->index);
     lock_registry();

@@ -25,7 +25,7 @@ static inline void wait_for_waiters(struct vck_waiters *waiters, struct vck_spin
     for (;;) {
         unsigned found = 0;
         vck_spinlock_acquire(lock);
-        for (struct vck_waiter *at = waiters->first; at != NULL; at = at->next)
+        for (struct vck_waiting_thread *at = waiters->first; at != NULL; at = at->next)
             found++;
         vck_spinlock_release(lock);
         if (found == count)

@@ -2,7 +2,7 @@
 #include "vck/waiters.h"
 #include <stddef.h>
 
-void vck_waiters_push(struct vck_waiters *waiters, struct vck_waiter *waiter, uint32_t want)
+void vck_waiters_push(struct vck_waiters *waiters, struct vck_waiting_thread *waiter, uint32_t want)
 {
     vck_event_init(&waiter->event);
     waiter->next = NULL;
@@ -15,9 +15,9 @@ void vck_waiters_push(struct vck_waiters *waiters, struct vck_waiter *waiter, ui
     waiters->last = waiter;
 }
 
-struct vck_waiter *vck_waiters_pop(struct vck_waiters *waiters)
+struct vck_waiting_thread *vck_waiters_pop(struct vck_waiters *waiters)
 {
-    struct vck_waiter *first = waiters->first;
+    struct vck_waiting_thread *first = waiters->first;
     if (first == NULL)
         return NULL;
     waiters->first = first->next;
@@ -25,27 +25,27 @@ struct vck_waiter *vck_waiters_pop(struct vck_waiters *waiters)
     return first;
 }
 
-struct vck_waiter *vck_waiters_take_all(struct vck_waiters *waiters)
+struct vck_waiting_thread *vck_waiters_take_all(struct vck_waiters *waiters)
 {
-    struct vck_waiter *chain = waiters->first;
+    struct vck_waiting_thread *chain = waiters->first;
     waiters->first = NULL;
     return chain;
 }
 
-void vck_waiters_wake(struct vck_waiter *chain)
+void vck_waiters_wake(struct vck_waiting_thread *chain)
 {
     while (chain != NULL) {
-        struct vck_waiter *next = chain->next;
+        struct vck_waiting_thread *next = chain->next;
         vck_event_set(&chain->event);
         chain = next;
     }
 }
 
 /* False when somebody else has taken it out. */
-static bool remove_waiter(struct vck_waiters *waiters, struct vck_waiter *waiter)
+static bool remove_waiter(struct vck_waiters *waiters, struct vck_waiting_thread *waiter)
 {
-    struct vck_waiter *before = NULL;
-    struct vck_waiter *at = waiters->first;
+    struct vck_waiting_thread *before = NULL;
+    struct vck_waiting_thread *at = waiters->first;
     while (at != NULL && at != waiter) {
         before = at;
         at = at->next;
@@ -61,7 +61,7 @@ static bool remove_waiter(struct vck_waiters *waiters, struct vck_waiter *waiter
     return true;
 }
 
-vck_status vck_waiters_sleep(struct vck_waiters *waiters, struct vck_waiter *waiter,
+vck_status vck_waiters_sleep(struct vck_waiters *waiters, struct vck_waiting_thread *waiter,
                              struct vck_spinlock *lock, uint64_t deadline_ns)
 {
     vck_status status = vck_event_wait(&waiter->event, deadline_ns);
