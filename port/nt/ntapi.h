@@ -14,6 +14,8 @@
 #include <ntdddisk.h>
 #include <ntddvol.h>
 #include <mountmgr.h>
+
+#define MdlMappingNoExecute 0x40000000
 #endif
 
 #endif

@@ -68,8 +68,8 @@ NTSTATUS NTAPI filter_add_device(PDRIVER_OBJECT driver, PDEVICE_OBJECT physical_
 bool filter_is_device(const DEVICE_OBJECT *device);
 #define FILTER_SIGNATURE 0x746C6956u
 
-/* Every major function, for a filter device. At the level the major is sent at. */
-NTSTATUS filter_dispatch(PDEVICE_OBJECT device, PIRP irp) VCK_CAN_WAIT;
+/* Every major function, for a filter device. At the level the major is sent at; PnP may wait. */
+NTSTATUS filter_dispatch(PDEVICE_OBJECT device, PIRP irp);
 
 /* ---- finding ---- */
 
@@ -132,8 +132,8 @@ bool filter_refuses_writes(const struct filter *filter);
  * permanent. The reference is then still the caller's. PASSIVE. */
 VCK_CHECKED vck_status filter_detach(struct filter *filter) VCK_CAN_WAIT;
 
-/* The bound volume, referenced (vck_volume_release), or NULL. PASSIVE. */
-struct vck_volume *filter_get_volume(struct filter *filter) VCK_CAN_WAIT;
+/* The bound volume, referenced (vck_volume_release), or NULL. DISPATCH. */
+struct vck_volume *filter_get_volume(struct filter *filter);
 
 /* How often the system has put each kind of file on the device (DEVICE_USAGE_NOTIFICATION). While
  * the bound volume holds ciphertext, or may be made to hold it (it is being encrypted), new
