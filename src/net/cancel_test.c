@@ -459,6 +459,53 @@ static void close_has_an_asynchronous_form(void **state) VCK_CAN_WAIT
     end_scene(&scene);
 }
 
+/* ---- a parent that goes meanwhile ---- */
+
+static const struct vck_object_type driver_type = {.name = "driver"};
+
+static void delete_driver(void *context) VCK_CAN_WAIT
+{
+    (void)vck_object_delete(context);
+}
+
+static void make_network_and_socket(struct vck_object *driver) VCK_CAN_WAIT
+{
+    struct vck_network_options options = {.parent = driver};
+    struct vck_network *network = NULL;
+    struct vck_socket *socket = NULL;
+    vck_status status = vck_network_create(&options, &network);
+
+    if (status == VCK_OK)
+        status = vck_network_start(network);
+    if (status == VCK_OK)
+        status = vck_socket_create(network, VCK_SOCKET_STREAM, VCK_ADDRESS_IPV4, &socket);
+    if (status != VCK_OK && status != VCK_DELETE_PENDING && status != VCK_DELETED &&
+        status != VCK_CANCELLED && status != VCK_NOT_READY)
+        fail_msg("%s", vck_status_text(status));
+    vck_socket_close(socket);
+    vck_network_destroy(network);
+}
+
+static void a_network_is_made_while_its_parent_is_deleted(void **state) VCK_CAN_WAIT
+{
+    (void)state;
+    size_t live = vck_alloc_live_count();
+
+    for (int i = 0; i < 200; i++) {
+        struct vck_object *driver;
+        struct vck_thread *thread;
+
+        assert_int_equal(vck_object_create(&driver_type, NULL, NULL, NULL, &driver), VCK_OK);
+        vck_object_reference(driver, VCK_TAG('t', 'e', 's', 't'));
+        assert_int_equal(
+            vck_thread_create(delete_driver, driver, VCK_THREAD_NORMAL, "delete", &thread), VCK_OK);
+        make_network_and_socket(driver);
+        vck_thread_join(thread);
+        vck_object_release(driver, VCK_TAG('t', 'e', 's', 't'));
+    }
+    assert_int_equal(vck_alloc_live_count(), live);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -476,6 +523,7 @@ int main(void)
         cmocka_unit_test(cancel_races_with_completion),
         cmocka_unit_test(stop_under_load_leaves_nothing),
         cmocka_unit_test(close_has_an_asynchronous_form),
+        cmocka_unit_test(a_network_is_made_while_its_parent_is_deleted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

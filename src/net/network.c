@@ -217,18 +217,22 @@ static const struct vck_object_type network_type = {
     .destroy = network_destroy,
 };
 
+struct network_making {
+    struct vck_network_options options;
+    struct vck_network *made; /* with a reference, whoever deletes it from then on */
+};
+
 static vck_status network_init(struct vck_object *object, void *context,
                                void *argument) VCK_NO_ANALYSIS
 {
     struct vck_network *network = context;
-    const struct vck_network_options *options = argument;
+    struct network_making *making = argument;
     vck_status status;
 
-    (void)object;
     status = vck_sockets_open(&network->sockets, NULL);
     if (status)
         return status;
-    network->is_driven_by_caller = (options->flags & VCK_NETWORK_DRIVEN) != 0;
+    network->is_driven_by_caller = (making->options.flags & VCK_NETWORK_DRIVEN) != 0;
     network->is_driven = vck_sockets_is_driven(network->sockets);
     network->armed_ns = network->is_driven ? 0 : VCK_FOREVER;
     network->idle.ops = &idle_ops;
@@ -240,26 +244,27 @@ static vck_status network_init(struct vck_object *object, void *context,
     vck_link_init(&network->deadlines);
     if (!network->is_driven)
         vck_timer_init(&network->timer, vck_network_deadlines_passed, network);
+    vck_object_reference(object, NET_TAG);
+    making->made = network;
     return VCK_OK;
 }
 
 vck_status vck_network_create(const struct vck_network_options *options,
                               struct vck_network **ret_network)
 {
-    struct vck_network_options given = {0};
+    struct network_making making = {.made = NULL};
     struct vck_object *object;
-    void *context;
     vck_status status;
 
     if (options)
-        given = *options;
-    status = vck_object_create(&network_type, given.parent, network_init, &given, &object);
-    if (status)
+        making.options = *options;
+    status =
+        vck_object_create(&network_type, making.options.parent, network_init, &making, &object);
+    if (status) {
+        vck_network_destroy(making.made);
         return status;
-    vck_object_reference(object, NET_TAG);
-    status = vck_object_context(object, &network_type, &context);
-    VCK_ASSERT(status == VCK_OK);
-    *ret_network = context;
+    }
+    *ret_network = making.made;
     return VCK_OK;
 }
 

@@ -33,6 +33,7 @@ struct making {
     enum vck_address_family family;
     void *accepted;
     bool adopts;
+    struct vck_socket *made; /* with a reference, whoever deletes it from then on */
 };
 
 static vck_status socket_init(struct vck_object *object, void *context,
@@ -43,7 +44,6 @@ static vck_status socket_init(struct vck_object *object, void *context,
     int32_t native_error = 0;
     vck_status status = VCK_OK;
 
-    (void)object;
     socket->network = making->network;
     vck_link_init(&socket->link);
     socket->connect_timeout_ns = VCK_FOREVER;
@@ -54,10 +54,15 @@ static vck_status socket_init(struct vck_object *object, void *context,
     else
         status = vck_sockets_socket(making->network->sockets, making->family, making->type,
                                     &socket->port, &native_error);
-    socket->opened = status == VCK_OK;
-    if (status)
+    if (status) {
         __atomic_store_n(&making->network->native_error, native_error, __ATOMIC_RELAXED);
-    return status;
+        return status;
+    }
+    socket->opened = true;
+    vck_object_reference(object, NET_TAG);
+    __atomic_add_fetch(&making->network->socket_count, 1, __ATOMIC_RELAXED);
+    making->made = socket;
+    return VCK_OK;
 }
 
 /* Makes the socket findable by stop; false when stop is under way already. */
@@ -78,28 +83,21 @@ static vck_status make(struct making *making, struct vck_socket **ret_socket) VC
 {
     struct vck_network *network = making->network;
     struct vck_object *object;
-    struct vck_socket *socket;
-    void *context;
     vck_status status;
 
     status = vck_object_create(&socket_type, vck_object_of_context(network), socket_init, making,
                                &object);
-    if (status) {
+    if (!making->made) {
         if (making->adopts)
             vck_sockets_discard(network->sockets, making->accepted);
         vck_network_leave(network);
         return status;
     }
-    vck_object_reference(object, NET_TAG);
-    __atomic_add_fetch(&network->socket_count, 1, __ATOMIC_RELAXED);
-    status = vck_object_context(object, &socket_type, &context);
-    VCK_ASSERT(status == VCK_OK);
-    socket = context;
-    if (!publish(network, socket)) {
-        vck_socket_close(socket);
+    if (status || !publish(network, making->made)) {
+        vck_socket_close(making->made);
         return VCK_CANCELLED;
     }
-    *ret_socket = socket;
+    *ret_socket = making->made;
     return VCK_OK;
 }
 
