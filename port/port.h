@@ -101,7 +101,9 @@ __attribute__((noreturn)) VCK_COLD void vck_assert_failed(const char *what, cons
 
 /* Zeroed memory is a free lock as well. */
 struct VCK_CAPABILITY("spinlock") vck_spinlock {
-    uint32_t word;
+    VCK_ALIGNAS(8) uint32_t word; /* with the next one the storage of a kernel's own lock */
+    uint32_t word_high;
+    uint32_t holder; /* thread id, where the port does not keep it in word */
     uint8_t saved_level;
     uint8_t lock_class;   /* these two are lock_check's, in builds without NDEBUG */
     uint16_t site_number; /* where it was last taken */

@@ -15,7 +15,23 @@
 #include <ntddvol.h>
 #include <mountmgr.h>
 
-#define MdlMappingNoExecute 0x40000000
+#define MdlMappingNoExecute     0x40000000
+
+/* Pools of the 10 SDK and newer: memory that is not executable. */
+#define VCK_NON_PAGED_POOL_NX   ((POOL_TYPE)512)
+#define VCK_POOL_FLAG_NON_PAGED 0x40ull
+
+/* In the header these two read a fixed place of the processor's control region; the exported
+ * functions work wherever the driver is loaded. */
+extern PETHREAD(NTAPI *__imp_PsGetCurrentThread)(void);
+
+/* In the header these are pointers to the imported pointers, one level too many. */
+extern POBJECT_TYPE *__imp_PsThreadType;
+extern POBJECT_TYPE *__imp_IoFileObjectType;
+extern POBJECT_TYPE *__imp_ExEventObjectType;
+extern POBJECT_TYPE *__imp_PsProcessType;
+extern POBJECT_TYPE *__imp_SeTokenObjectType;
+
 #endif
 
 #endif

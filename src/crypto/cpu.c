@@ -69,7 +69,11 @@ static uint32_t detect(void)
 #define DETECTED 0x80000000u
 
 static uint32_t known;
+#if defined(VCK_XMM_ONLY) /* builds for a kernel that keeps no wider registers for us */
+static uint32_t allowed_set = VCK_CPU_AESNI | VCK_CPU_SHA;
+#else
 static uint32_t allowed_set = ~0u;
+#endif
 
 uint32_t vck_cpu_features(void)
 {
