@@ -12,7 +12,7 @@ SCN_EXECUTE, SCN_READ, SCN_WRITE = 0x20000000, 0x40000000, 0x80000000
 DIR_EXPORT, DIR_IMPORT, DIR_RESOURCE, DIR_EXCEPTION, DIR_SECURITY, DIR_RELOC = 0, 1, 2, 3, 4, 5
 DIR_TLS, DIR_DELAY_IMPORT = 9, 13
 RT_VERSION = 16
-UNW_EHANDLER, UNW_UHANDLER, UNW_CHAINED = 1, 2, 4
+UNW_EHANDLER, UNW_CHAINED = 1, 4
 
 
 class BadImage(Exception):
@@ -36,14 +36,11 @@ class Section:
 
 
 class Function:
-    """One entry of the exception table: a range of code, and where in it exceptions are caught."""
+    """One entry of the exception table: a range of code, and its handler if it has one."""
 
-    def __init__(self, begin, end):
+    def __init__(self, begin, end, handler, handler_data):
         self.begin, self.end = begin, end
-        self.scopes = []  # [begin, end) of each __try with an __except
-
-    def catches(self, rva):
-        return any(begin <= rva < end for begin, end in self.scopes)
+        self.handler, self.handler_data = handler, handler_data
 
 
 class Image:
@@ -159,29 +156,31 @@ class Image:
         at, size = self.directories[DIR_EXCEPTION]
         for i in range(size // 12):
             begin, end, unwind = self.fields("<III", self.at_rva(at + 12 * i))
-            function = Function(begin, end)
-            function.scopes = self.scopes_of(unwind)
-            found.append(function)
+            found.append(Function(begin, end, *self.handler_of(unwind)))
         return sorted(found, key=lambda function: function.begin)
 
-    def scopes_of(self, unwind):
-        """The table of __C_specific_handler behind unwind data that names a handler."""
+    def handler_of(self, unwind):
+        """(handler, its data) of unwind data; (0, 0) when exceptions pass."""
         for _ in range(32):
             at = self.at_rva(unwind)
             head, _, codes, _ = self.fields("<BBBB", at)
             after = at + 4 + 2 * (codes + codes % 2)
             if head >> 3 & UNW_CHAINED:
                 unwind = self.fields("<III", after)[2]
-                continue
-            if not head >> 3 & UNW_EHANDLER:
-                return []
-            count = self.field("<I", after + 4)
-            if count > 4096:
-                raise BadImage("exception scopes without end")
-            scopes = [self.fields("<IIII", after + 8 + 16 * i) for i in range(count)]
-            # Without a target it is a __finally, which catches nothing.
-            return [(begin, end) for begin, end, _, target in scopes if target]
+            elif head >> 3 & UNW_EHANDLER:
+                return self.field("<I", after), after + 4
+            else:
+                return 0, 0
         raise BadImage("unwind data without end")
+
+    def scopes_of(self, function):
+        """[begin, end) of each __try with an __except, if the handler is __C_specific_handler."""
+        count = self.field("<I", function.handler_data)
+        if count > 4096:
+            raise BadImage("exception scopes without end")
+        scopes = [self.fields("<IIII", function.handler_data + 4 + 16 * i) for i in range(count)]
+        # Without a target it is a __finally, which catches nothing.
+        return [(begin, end) for begin, end, _, target in scopes if target]
 
     def resource_types(self):
         at, size = self.directories[DIR_RESOURCE]
