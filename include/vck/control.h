@@ -127,8 +127,8 @@ void vck_control_detach_all(struct vck_control_host *host, bool os_volumes_too) 
 
 /* The disk of a volume goes away: ends the volume without asking anybody. The caller holds a
  * reference. NOT_FOUND: somebody else has taken it out, and may be ending it still. PASSIVE. */
-VCK_CHECKED vck_status vck_control_end_volume(struct vck_control_host *host,
-                                              struct vck_volume *volume) VCK_CAN_WAIT;
+vck_status vck_control_end_volume(struct vck_control_host *host,
+                                  struct vck_volume *volume) VCK_CAN_WAIT;
 
 VCK_END_DECLS
 

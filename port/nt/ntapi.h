@@ -32,6 +32,13 @@ extern POBJECT_TYPE *__imp_ExEventObjectType;
 extern POBJECT_TYPE *__imp_PsProcessType;
 extern POBJECT_TYPE *__imp_SeTokenObjectType;
 
+#define PROCESS_QUERY_INFORMATION 0x0400
+
+NTKERNELAPI NTSTATUS NTAPI KeExpandKernelStackAndCalloutEx(PEXPAND_STACK_CALLOUT callout,
+                                                           PVOID parameter, SIZE_T size_bytes,
+                                                           BOOLEAN wait, PVOID context);
+NTSYSAPI NTSTATUS NTAPI ZwQuerySystemInformation(ULONG what, PVOID buffer, ULONG size_bytes,
+                                                 PULONG ret_size_bytes);
 #endif
 
 #endif
