@@ -121,7 +121,7 @@ static vck_status create(PDEVICE_OBJECT physical, bool is_permanent,
     vck_mutex_acquire(&room.lock);
     vck_list_push_back(&room.filters, &filter->link);
     *ret_filter = filter;
-    (void)filter_reference(filter);
+    VCK_ASSERT(filter_reference(filter));
     device->Flags &= ~(ULONG)DO_DEVICE_INITIALIZING;
     vck_mutex_release(&room.lock);
     return VCK_OK;
