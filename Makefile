@@ -25,7 +25,8 @@ build: setup
 demo: build
 	@$(PYTHON) tools/demo --build-dir $(RELEASE)
 
-test: setup
+test:
+	@tools/setup nt
 	@$(PYTHON) tools/run-tests
 
 fuzz: setup
@@ -36,6 +37,7 @@ crash: build
 	@$(PYTHON) tools/crash-kill --build-dir $(RELEASE) --kills $(or $(KILLS),50)
 
 bench: build
+	@tools/setup bench
 	@$(PYTHON) tools/run-tests --build bench
 	@$(PYTHON) bench/report.py --build-dir $(RELEASE)
 
