@@ -1,0 +1,371 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Drivers under Wine: a fresh prefix, a session that stays alive, and what the drivers did wrong.
+
+    with Lab("build/nt") as lab:
+        lab.load("vckverify")
+        lab.load("example")
+        lab.run("example_test.exe", "one")
+        lab.unload("example")
+
+A Lab makes a prefix in a directory of its own, loads each NAME.sys it finds below the build
+directory into one load-order group (one process: the drivers see each other), and at the end kills
+the wineserver of that prefix, and of no other, and removes the directory. Leaving the block raises
+LabError when a driver crashed or the verifier found something that the test did not take.
+
+As a command: wine_lab.py --build-dir DIR --load NAME... [-- PROGRAM ARGUMENT...]
+"""
+import argparse
+import contextlib
+import ctypes
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+GROUP = "VckLab"
+CRASH_LOG = "crash.log"
+FINDING_MARK = "VCKVERIFY "
+REGISTRY = r"""Windows Registry Editor Version 5.00
+
+[HKEY_CURRENT_USER\Software\Wine]
+"Version"="win10"
+
+[HKEY_LOCAL_MACHINE\Software\Microsoft\Windows NT\CurrentVersion\AeDebug]
+"Debugger"="C:\\windows\\system32\\cmd.exe /c C:\\windows\\system32\\winedbg.exe --auto %ld %ld >> C:\\crash.log 2>&1"
+"""
+ENVIRONMENT = {
+    "WINEARCH": "win64",
+    "WINEDLLOVERRIDES": "mscoree,mshtml,winemenubuilder.exe=;explorer.exe=d",
+}
+# Drivers' DbgPrint, and KeBugCheckEx; programs are run without any of it.
+SESSION_DEBUG = "-all,warn+debugstr,err+ntoskrnl"
+DEBUG_LINE = re.compile(r"^(?:[0-9.]+:)?(?:[0-9a-f]{4}:)+warn:debugstr:\w+ "
+                        r"[0-9A-F]{8}:[0-9A-F]{8}: (.*)$")
+WIN32_CODES = {2: "not found", 5: "access denied or the driver's process is gone",
+               126: "a module it imports is missing", 127: "an import is missing",
+               232: "the driver's process is gone", 1053: "it crashed or hung in DriverEntry",
+               1056: "already running", 1060: "no such service", 1062: "not running",
+               1114: "DriverEntry failed"}
+
+
+class LabError(Exception):
+    """A step did not do what it must."""
+
+
+class DriverError(LabError):
+    """A request to a driver, or to load or unload it, failed: code (Win32) and status (NTSTATUS)."""
+
+    def __init__(self, what, code, status):
+        hint = WIN32_CODES.get(code)
+        super().__init__(f"{what}: Win32 error {code}{f' ({hint})' if hint else ''}, "
+                         f"status {status:08X}")
+        self.code = code
+        self.status = status
+
+
+def die_with_parent():
+    """In a child: be killed when this program is, however it ends."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def find_program(variable, *candidates):
+    for candidate in (os.environ.get(variable), *candidates):
+        found = candidate and shutil.which(candidate)
+        if found:
+            return found
+    raise LabError(f"none of {', '.join(candidates)} is installed; {variable} may name one")
+
+
+class Result:
+    """What a program did: code (None: killed at its time limit), out and err as text."""
+
+    def __init__(self, command, code, out, err):
+        self.command, self.code = command, code
+        self.out, self.err = (text.decode(errors="replace").replace("\r\n", "\n")
+                              for text in (out, err))
+
+    def __str__(self):
+        how = "ran out of time" if self.code is None else f"ended with {self.code}"
+        return f"{' '.join(self.command)} {how}\n{self.out}{self.err}".rstrip()
+
+
+class Lab:
+    def __init__(self, build_dir=None, directory=None, group=GROUP, keep=False):
+        """directory: made and removed, unless keep; default: a temporary one."""
+        root = Path(__file__).resolve().parent.parent
+        self.build_dir = Path(build_dir or os.environ.get("VCK_NT_BUILD") or root / "build/nt")
+        self.wine = find_program("WINE", "wine64", "/usr/lib/wine/wine64", "wine")
+        self.wineserver = find_program("WINESERVER", "wineserver", "/usr/lib/wine/wineserver64",
+                                       "/usr/lib/wine/wineserver")
+        self.vckload = self.find("vckload.exe")
+        self.group, self.keep = group, keep
+        self.directory = Path(tempfile.mkdtemp(prefix="vck-wine-") if directory is None
+                              else directory).resolve()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.prefix = self.directory / "prefix"
+        self.log_path = self.directory / "debug.log"
+        self.loaded = []
+        self.images = {}
+        self.session = None
+        self._answers = b""
+        self._taken = 0
+
+    def __enter__(self):
+        try:
+            self._make_prefix()
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                self.check()
+            else:
+                self.explain()
+        finally:
+            self.close()
+
+    # ---- files and names ----
+
+    def find(self, name):
+        """A file below the build directory, or the file the path names."""
+        if "/" in str(name):
+            path = Path(name).resolve()
+            if path.is_file():
+                return path
+            raise LabError(f"{path} is not there")
+        found = [path for path in self.build_dir.rglob(name) if path.is_file()]
+        if len(found) == 1:
+            return found[0]
+        raise LabError(f"{len(found) or 'no'} files {name} below {self.build_dir}")
+
+    @property
+    def drive_c(self):
+        return self.prefix / "drive_c"
+
+    @staticmethod
+    def windows_path(path):
+        """How a program under Wine names a file of this system."""
+        return "Z:" + str(Path(path).resolve()).replace("/", "\\")
+
+    # ---- the prefix and its session ----
+
+    def _environment(self, debug="-all"):
+        return {**os.environ, **ENVIRONMENT, "WINEPREFIX": str(self.prefix), "WINEDEBUG": debug}
+
+    def _make_prefix(self):
+        settings = self.directory / "settings.reg"
+        settings.write_text(REGISTRY.replace("\n", "\r\n"))
+        for command in ((self.wine, "wineboot", "-i"),
+                        (self.wine, "regedit", "/S", self.windows_path(settings)),
+                        (self.wineserver, "-k"), (self.wineserver, "-w")):
+            try:
+                done = subprocess.run(command, env=self._environment(), stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                      timeout=180, check=False)
+            except subprocess.TimeoutExpired:
+                raise LabError(f"{' '.join(command)} does not end") from None
+            # Without a server there is nothing to kill.
+            if done.returncode and command[1:] != ("-k",):
+                raise LabError(f"{' '.join(command)} ended with {done.returncode}: "
+                               f"{done.stdout.decode(errors='replace')}")
+        if not (self.drive_c / "windows/system32/ntoskrnl.exe").exists():
+            raise LabError(f"wineboot made no usable prefix in {self.prefix}")
+
+    def start(self):
+        """A session; its first process is the one that drivers' debug output comes from."""
+        with open(self.log_path, "ab") as log:
+            self.session = subprocess.Popen(
+                [self.wine, str(self.vckload), "session"], env=self._environment(SESSION_DEBUG),
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
+                preexec_fn=die_with_parent, cwd=self.directory)
+        self._answers = b""
+        self._read_answer("start the session", 60)
+
+    def stop(self):
+        """Ends every process of this prefix; drivers are gone without being unloaded."""
+        if self.prefix.exists():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                for option in ("-k", "-w"):
+                    subprocess.run([self.wineserver, option], env=self._environment(), timeout=30,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, check=False)
+        if self.session:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.session.pid, signal.SIGKILL)
+            self.session.wait()
+            self.session.stdin.close()
+            self.session.stdout.close()
+        self.session = None
+        self.loaded = []
+
+    def restart(self):
+        """What a power cut and a boot are: same registry and files, nothing else."""
+        self.stop()
+        self.start()
+
+    def close(self):
+        self.stop()
+        if not self.keep:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _read_answer(self, what, seconds):
+        end = time.monotonic() + seconds
+        while b"\n" not in self._answers:
+            ready, _, _ = select.select([self.session.stdout], [], [],
+                                        max(0, end - time.monotonic()))
+            if not ready:
+                raise LabError(f"{what}: no answer within {seconds} s")
+            data = os.read(self.session.stdout.fileno(), 1 << 20)
+            if not data:
+                raise LabError(f"{what}: the session ended")
+            self._answers += data
+        line, self._answers = self._answers.split(b"\n", 1)
+        words = line.decode(errors="replace").split()
+        if words[:1] == ["ok"]:
+            return words[1:]
+        code, status = (int(words[1]), int(words[-1].partition("=")[2] or "0", 16))
+        raise DriverError(f"{what}: {' '.join(words[2:-1])}", code, status)
+
+    def command(self, *words, seconds=60):
+        """One of vckload's commands, in the session: the words of its answer."""
+        if not self.session:
+            raise LabError("no session")
+        what = " ".join(str(w) for w in words if len(str(w)) < 200)
+        try:
+            self.session.stdin.write("\t".join(str(w) for w in words).encode() + b"\n")
+            self.session.stdin.flush()
+        except BrokenPipeError:
+            raise LabError(f"{what}: the session ended") from None
+        return self._read_answer(what, seconds)
+
+    # ---- drivers and programs ----
+
+    def load(self, name, path=None, seconds=60):
+        """Loads NAME.sys from the build directory, or from path, into the group; DriverEntry has
+        succeeded when this returns."""
+        source = self.find(path or f"{name}.sys")
+        place = self.drive_c / "windows/system32/drivers" / f"{name}.sys"
+        shutil.copyfile(source, place)
+        self.images[f"{name}.sys".lower()] = source
+        self.command("load", name, f"C:\\windows\\system32\\drivers\\{name}.sys", self.group,
+                     seconds=seconds)
+        self.loaded.append(name)
+
+    def unload(self, name, seconds=60):
+        """Stops the driver (DriverUnload has run when this returns) and deletes its service."""
+        self.command("unload", name, seconds=seconds)
+        if name in self.loaded:
+            self.loaded.remove(name)
+
+    def ioctl(self, device, code, data=b"", out_bytes=0, seconds=60):
+        r"""DeviceIoControl on \\.\device: the bytes it returned, or DriverError."""
+        answer = self.command("ioctl", device, code, out_bytes, *([data.hex()] if data else []),
+                              seconds=seconds)
+        return bytes.fromhex(answer[0]) if answer else b""
+
+    def set_registry(self, key, name, value):
+        """A value under HKEY_LOCAL_MACHINE: an int (dword) or a string."""
+        kind = "dword" if isinstance(value, int) else "sz"
+        self.command("reg", key, name, kind, value)
+
+    def run(self, program, *arguments, seconds=60, check=True, data=None):
+        """Runs a program of the build directory (or a path, or, without one, a system command)."""
+        with contextlib.suppress(LabError):
+            program = self.find(program)
+        command = [str(word) for word in (self.wine, program, *arguments)]
+        process = subprocess.Popen(command, env=self._environment(), cwd=self.directory,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, start_new_session=True,
+                                   preexec_fn=die_with_parent)
+        try:
+            out, err = process.communicate(data or b"", timeout=seconds)
+            result = Result(command[1:], process.returncode, out, err)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            result = Result(command[1:], None, out, err)
+        if check and result.code != 0:
+            raise LabError(str(result))
+        return result
+
+    # ---- what happened ----
+
+    def debug_lines(self):
+        """What drivers printed with DbgPrint, oldest first."""
+        if not self.log_path.exists():
+            return []
+        lines = []
+        for line in self.log_path.read_text(errors="replace").splitlines():
+            match = DEBUG_LINE.match(line)
+            lines.append(match.group(1) if match else line)
+        return lines
+
+    def crash_log(self):
+        """Debugger's report of every crash, or an empty string."""
+        path = self.drive_c / CRASH_LOG
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def take_crash_log(self):
+        """The crash log; what was taken no longer fails the test."""
+        text = self.crash_log()
+        if text:
+            (self.drive_c / CRASH_LOG).unlink()
+        return text
+
+    def check(self):
+        """Raises when a driver crashed or something was found that was not taken."""
+        crash = self.crash_log()
+        if crash:
+            raise LabError(f"a driver crashed:\n{crash}\n" + "\n".join(self.debug_lines()[-40:]))
+
+    def explain(self):
+        """After a failure: what the drivers said last, as comments of a test's output."""
+        for line in [*self.debug_lines()[-40:], *self.crash_log().splitlines()]:
+            print(f"# {line}", file=sys.stderr)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build-dir", help="where drivers and programs are (default build/nt)")
+    parser.add_argument("--directory", help="keep prefix and logs here")
+    parser.add_argument("--load", action="append", default=[], metavar="NAME",
+                        help="load NAME.sys, in this order (repeatable; a path may end it)")
+    parser.add_argument("--seconds", type=float, default=60, help="the program's time limit")
+    parser.add_argument("--debug", action="store_true", help="print what the drivers printed")
+    parser.add_argument("program", nargs="*", help="what to run, with its arguments")
+    arguments = parser.parse_args()
+    result = None
+    try:
+        with Lab(arguments.build_dir, arguments.directory, keep=bool(arguments.directory)) as lab:
+            for driver in arguments.load:
+                is_path = "/" in driver
+                lab.load(Path(driver).stem if is_path else driver, driver if is_path else None)
+            if arguments.program:
+                result = lab.run(*arguments.program, seconds=arguments.seconds, check=False)
+                sys.stdout.write(result.out)
+                sys.stderr.write(result.err)
+            for name in reversed(lab.loaded):
+                lab.unload(name)
+            if arguments.debug:
+                print("\n".join(lab.debug_lines()), file=sys.stderr)
+    except LabError as error:
+        print(f"wine_lab: {error}", file=sys.stderr)
+        return 1
+    if result and result.code is None:
+        print("wine_lab: the program ran out of time", file=sys.stderr)
+    return 0 if not result or result.code == 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
