@@ -2,9 +2,10 @@
 /*
  * Everything of the room at once: a module whose threads pass items through a bounded queue, look
  * things up under a reader/writer lock, keep thread-local counts and start helpers, while clients
- * call into it; it is taken down and put up again under them.
+ * call into it; it is taken down and put up again under them. VCK_STRESS_SECONDS lets it go on.
  */
 #include "thread_test.h"
+#include <stdlib.h>
 #include "vck/condition.h"
 #include "vck/object.h"
 #include "vck/once.h"
@@ -201,6 +202,8 @@ static void take_down(struct vck_object *object) VCK_CAN_WAIT
 
 static void test_module_comes_and_goes_under_its_clients(void **state) VCK_CAN_WAIT
 {
+    const char *seconds = getenv("VCK_STRESS_SECONDS");
+    uint64_t end_ns = vck_clock_ns() + (seconds ? strtoull(seconds, NULL, 10) : 0) * 1000000000;
     struct vck_thread *clients[CLIENTS];
     (void)state;
     size_t before = vck_alloc_live_count();
@@ -208,7 +211,7 @@ static void test_module_comes_and_goes_under_its_clients(void **state) VCK_CAN_W
     struct vck_object *object = put_up();
     for (size_t i = 0; i < CLIENTS; i++)
         clients[i] = start(be_a_client, NULL);
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    for (unsigned round = 0; round < ROUNDS || vck_clock_ns() < end_ns; round++) {
         vck_thread_sleep(2 * MILLISECOND_NS);
         take_down(object);
         assert_int_equal(__atomic_load_n(&done_count, __ATOMIC_RELAXED),
