@@ -42,7 +42,7 @@ void vck_irp_queue_put(struct vck_irp_queue *queue, PIRP irp)
     __atomic_store_n(&queue->count, queue->count + 1, __ATOMIC_SEQ_CST);
     (void)IoSetCancelRoutine(irp, cancel);
     /* Cancelled before the routine was set: then nobody calls it, unless it was in between. */
-    if (irp->Cancel && IoSetCancelRoutine(irp, NULL)) {
+    if (__atomic_load_n(&irp->Cancel, __ATOMIC_SEQ_CST) && IoSetCancelRoutine(irp, NULL)) {
         take_out(queue, irp);
         is_ours = true;
     }

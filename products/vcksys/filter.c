@@ -105,6 +105,7 @@ static vck_status create(PDEVICE_OBJECT physical, bool is_permanent,
 {
     PDEVICE_OBJECT device = NULL;
     struct filter *filter;
+    bool is_referenced;
 
     if (!NT_SUCCESS(IoCreateDevice(room.options.driver, sizeof *filter, NULL, physical->DeviceType,
                                    FILE_DEVICE_SECURE_OPEN, FALSE, &device)))
@@ -118,10 +119,11 @@ static vck_status create(PDEVICE_OBJECT physical, bool is_permanent,
         return VCK_IO;
     }
     filter_copy_device(filter);
+    is_referenced = filter_reference(filter);
+    VCK_ASSERT(is_referenced);
     vck_mutex_acquire(&room.lock);
     vck_list_push_back(&room.filters, &filter->link);
     *ret_filter = filter;
-    VCK_ASSERT(filter_reference(filter));
     device->Flags &= ~(ULONG)DO_DEVICE_INITIALIZING;
     vck_mutex_release(&room.lock);
     return VCK_OK;
