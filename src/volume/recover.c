@@ -371,36 +371,46 @@ static vck_status run(struct recovery *r) VCK_CAN_WAIT
     return status;
 }
 
+static void free_recovery(struct recovery *r)
+{
+    if (r->half)
+        vck_free_pages(r->half, r->store->area.half_bytes);
+    if (r->piece) {
+        vck_wipe(r->piece, PIECE_BYTES);
+        vck_free_pages(r->piece, PIECE_BYTES);
+    }
+    if (r->tags)
+        vck_free_pages(r->tags, PIECE_TAGS_BYTES);
+    vck_free(r);
+}
+
 vck_status vck_recover(struct vck_offset_store *store, struct vck_cipher_supplier *supplier,
                        struct vck_recovery *ret_recovery)
 {
     struct vck_cipher cipher;
     struct vck_recovery result = {0};
-    struct recovery r = {
-        .store = store,
-        .meta = store->store,
-        .disk = store->store->disk,
-        .result = &result,
-    };
-    vck_status status = supplier->acquire(supplier, &cipher);
+    /* With room for every record of the journal, too large for a kernel's stack. */
+    struct recovery *r = vck_alloc(sizeof(*r), RECOVER_TAG);
+    vck_status status;
 
+    if (!r)
+        return VCK_NO_MEMORY;
+    r->store = store;
+    r->meta = store->store;
+    r->disk = store->store->disk;
+    r->result = &result;
+    status = supplier->acquire(supplier, &cipher);
     if (status)
-        return status;
-    r.cipher = &cipher;
-    r.half = vck_alloc_pages(store->area.half_bytes, RECOVER_TAG);
-    r.piece = vck_alloc_pages(PIECE_BYTES, RECOVER_TAG);
-    r.tags = vck_alloc_pages(PIECE_TAGS_BYTES, RECOVER_TAG);
-    status = r.half && r.piece && r.tags ? run(&r) : VCK_NO_MEMORY;
-    if (r.half)
-        vck_free_pages(r.half, store->area.half_bytes);
-    if (r.piece) {
-        vck_wipe(r.piece, PIECE_BYTES);
-        vck_free_pages(r.piece, PIECE_BYTES);
-    }
-    if (r.tags)
-        vck_free_pages(r.tags, PIECE_TAGS_BYTES);
+        goto out;
+    r->cipher = &cipher;
+    r->half = vck_alloc_pages(store->area.half_bytes, RECOVER_TAG);
+    r->piece = vck_alloc_pages(PIECE_BYTES, RECOVER_TAG);
+    r->tags = vck_alloc_pages(PIECE_TAGS_BYTES, RECOVER_TAG);
+    status = r->half && r->piece && r->tags ? run(r) : VCK_NO_MEMORY;
     supplier->release(supplier, &cipher);
     if (status == VCK_OK)
         *ret_recovery = result;
+out:
+    free_recovery(r);
     return status;
 }
