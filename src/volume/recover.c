@@ -33,6 +33,7 @@ struct recovery {
     bool journal_dirty; /* something is in the halves */
     uint32_t count;
     struct found_record found[RECORDS_MAX];
+    struct vck_damage_list damage; /* of the slot that is looked at */
 };
 
 static uint32_t sector_size(const struct recovery *r)
@@ -103,7 +104,6 @@ static vck_status load_damage(struct recovery *r) VCK_CAN_WAIT
 {
     const struct vck_journal_area *area = &r->store->area;
     uint64_t data_bytes = r->meta->layout.data_sectors * sector_size(r);
-    struct vck_damage_list list;
     bool found = false;
 
     for (uint32_t i = 0; i < 2 * area->replica_count; i++) {
@@ -112,9 +112,9 @@ static vck_status load_damage(struct recovery *r) VCK_CAN_WAIT
                           r->piece, VCK_DAMAGE_SLOT_BYTES);
         if (status)
             return status;
-        status = vck_damage_open(&r->store->keys, r->piece, data_bytes, &list);
-        if (status == VCK_OK && (!found || list.sequence > r->store->damage.sequence)) {
-            r->store->damage = list;
+        status = vck_damage_open(&r->store->keys, r->piece, data_bytes, &r->damage);
+        if (status == VCK_OK && (!found || r->damage.sequence > r->store->damage.sequence)) {
+            r->store->damage = r->damage;
             found = true;
         }
     }
