@@ -12,8 +12,6 @@ static NTSTATUS NTAPI answered(PDEVICE_OBJECT device, PIRP irp, PVOID context)
     uint8_t *answer = irp->AssociatedIrp.SystemBuffer;
 
     (void)device;
-    if (irp->PendingReturned)
-        IoMarkIrpPending(irp);
     size_bytes = VCK_MIN(size_bytes, result->Information);
     if ((NT_SUCCESS(result->Status) || result->Status == STATUS_BUFFER_OVERFLOW) && answer &&
         view_rewrite(&filter->binding->view, stack->Parameters.DeviceIoControl.IoControlCode,
@@ -25,12 +23,15 @@ static NTSTATUS NTAPI answered(PDEVICE_OBJECT device, PIRP irp, PVOID context)
     return STATUS_SUCCESS;
 }
 
-/* The hold on `bound` goes with the IRP and ends when it comes back. */
+/* The hold on `bound` goes with the IRP and ends when it comes back. Pending in any case: the result
+ * may differ from what the device below returns here. */
 static NTSTATUS ask_below(struct filter *filter, PIRP irp)
 {
+    IoMarkIrpPending(irp);
     IoCopyCurrentIrpStackLocationToNext(irp);
     IoSetCompletionRoutine(irp, answered, filter, TRUE, TRUE, TRUE);
-    return IoCallDriver(filter->lower, irp);
+    (void)IoCallDriver(filter->lower, irp);
+    return STATUS_PENDING;
 }
 
 static NTSTATUS leave_with(struct filter *filter, PIRP irp, NTSTATUS nt_status)
