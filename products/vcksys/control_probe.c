@@ -111,34 +111,54 @@ static int send_one(uint32_t code, const char *hex, uint32_t capacity)
 
 /* ---- without rights ---- */
 
-/* Drops the group Administrators from what the thread acts under. */
-static bool become_ordinary(void)
+/* The process's token with the group Administrators there only to deny, as without elevation. */
+static HANDLE ordinary_token(void)
 {
     SID_IDENTIFIER_AUTHORITY authority = {SECURITY_NT_AUTHORITY};
     SID_AND_ATTRIBUTES disabled = {0};
     HANDLE token = NULL;
     HANDLE restricted = NULL;
 
-    return AllocateAndInitializeSid(&authority, 2, SECURITY_BUILTIN_DOMAIN_RID,
-                                    DOMAIN_ALIAS_RID_ADMINS, 0, 0, 0, 0, 0, 0, &disabled.Sid) &&
-           OpenProcessToken(GetCurrentProcess(), TOKEN_ALL_ACCESS, &token) &&
-           CreateRestrictedToken(token, 0, 1, &disabled, 0, NULL, 0, NULL, &restricted) &&
-           ImpersonateLoggedOnUser(restricted);
+    if (!AllocateAndInitializeSid(&authority, 2, SECURITY_BUILTIN_DOMAIN_RID,
+                                  DOMAIN_ALIAS_RID_ADMINS, 0, 0, 0, 0, 0, 0, &disabled.Sid) ||
+        !OpenProcessToken(GetCurrentProcess(), TOKEN_ALL_ACCESS, &token) ||
+        !CreateRestrictedToken(token, 0, 1, &disabled, 0, NULL, 0, NULL, &restricted))
+        return NULL;
+    return restricted;
 }
 
-static int refuse(uint32_t code)
+/* Runs this program again under the token, and returns its exit code. */
+static int run_as(HANDLE token, const char *arguments)
 {
-    HANDLE device = open_device(GENERIC_READ | GENERIC_WRITE);
-    uint32_t bytes = 0;
-    uint32_t status;
+    STARTUPINFOA startup = {.cb = sizeof(startup)};
+    PROCESS_INFORMATION process;
+    char path[MAX_PATH];
+    char command[2 * MAX_PATH];
+    DWORD code = 1;
 
-    if (!become_ordinary()) {
+    GetModuleFileNameA(NULL, path, sizeof(path));
+    snprintf(command, sizeof(command), "\"%s\" %s", path, arguments);
+    if (!CreateProcessAsUserA(token, path, command, NULL, NULL, TRUE, 0, NULL, NULL, &startup,
+                              &process)) {
+        printf("not ok starting as somebody else: %lu\n", GetLastError());
+        return 1;
+    }
+    WaitForSingleObject(process.hProcess, INFINITE);
+    GetExitCodeProcess(process.hProcess, &code);
+    return (int)code;
+}
+
+static int refuse(const char *code)
+{
+    HANDLE token = ordinary_token();
+    char arguments[64];
+
+    if (!token) {
         printf("not ok becoming ordinary: %lu\n", GetLastError());
         return 1;
     }
-    status = request(device, code, NULL, 0, output, BUFFER_BYTES, &bytes);
-    print(code, status, bytes);
-    return 0;
+    snprintf(arguments, sizeof(arguments), "send %.16s \"\"", code);
+    return run_as(token, arguments);
 }
 
 /* ---- bad buffers ---- */
@@ -332,7 +352,7 @@ int main(int argc, char **argv)
         return send_one((uint32_t)strtoul(argv[2], NULL, 16), argv[3],
                         argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : BUFFER_BYTES);
     if (argc == 3 && strcmp(argv[1], "refuse") == 0)
-        return refuse((uint32_t)strtoul(argv[2], NULL, 16));
+        return refuse(argv[2]);
     if (argc == 2 && strcmp(argv[1], "basics") == 0)
         return basics();
     if (argc == 4 && strcmp(argv[1], "fuzz") == 0)

@@ -99,10 +99,19 @@ static void dismount_if_unused(struct place *place, const char *nt_path) VCK_CAN
         volume_handle_close(&place->volume);
 }
 
+/* What cannot hold a volume keeps its stack as it is. */
+static bool is_disk(const DEVICE_OBJECT *device)
+{
+    return device->DeviceType == FILE_DEVICE_DISK || device->DeviceType == FILE_DEVICE_VIRTUAL_DISK;
+}
+
 static vck_status use_device(struct place *place, PDEVICE_OBJECT device) VCK_CAN_WAIT
 {
-    vck_status status = filter_find(device, &place->filter);
+    vck_status status;
 
+    if (!is_disk(device))
+        return VCK_UNSUPPORTED;
+    status = filter_find(device, &place->filter);
     if (status != VCK_NOT_FOUND)
         return status;
     status = filter_attach_to(device, &place->filter);
