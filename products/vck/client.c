@@ -1,88 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "products/vck/client.h"
-#include <errno.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 #include "port/port.h"
+#include "products/vck/carrier.h"
+#include "products/vck/os.h"
 
 #define CLIENT_TAG VCK_TAG('C', 'c', 'l', 'i')
-
-const char *client_socket_path(const struct command *command)
-{
-    const char *path = command->values[OPTION_SOCKET];
-    return path != NULL ? path : DEFAULT_SOCKET;
-}
-
-/* ---- connection ---- */
-
-static int connect_to(struct client *client, const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path))
-        return report_usage(client->command, "--socket is %zu bytes long; at most %zu are possible",
-                            strlen(path), sizeof(address.sun_path) - 1);
-    strcpy(address.sun_path, path);
-    client->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (client->fd >= 0 &&
-        connect(client->fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
-        return EXIT_OK;
-    return report(client->command, errno == EACCES ? EXIT_PERMISSION : EXIT_NO_DAEMON,
-                  "cannot reach the daemon at %s: %s; is vckd running?", path, strerror(errno));
-}
 
 int client_open(struct client *client, const struct command *command)
 {
     client->command = command;
-    client->fd = -1;
+    client->carrier = -1;
     client->frame = vck_alloc_pages(VCK_FRAME_BYTES_MAX, CLIENT_TAG);
     if (client->frame == NULL)
         return report(command, EXIT_FAILED, "no memory for requests");
-    return connect_to(client, client_socket_path(command));
+    return carrier_open(client);
 }
 
 void client_close(struct client *client)
 {
-    if (client->fd >= 0)
-        close(client->fd);
+    carrier_close(client);
     if (client->frame != NULL)
         vck_wipe(client->frame, VCK_FRAME_BYTES_MAX);
     vck_free_pages(client->frame, VCK_FRAME_BYTES_MAX);
-    client->fd = -1;
     client->frame = NULL;
-}
-
-/* ---- frames ---- */
-
-static int send_frame(struct client *client, size_t size_bytes)
-{
-    ssize_t sent;
-    do
-        sent = send(client->fd, client->frame, size_bytes, MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    int os_error = errno;
-    vck_wipe(client->frame, size_bytes);
-    if (sent == (ssize_t)size_bytes)
-        return EXIT_OK;
-    return report(client->command, EXIT_NO_DAEMON, "lost the daemon: %s", strerror(os_error));
-}
-
-static int receive_frame(struct client *client, size_t *ret_size_bytes)
-{
-    ssize_t got;
-    do
-        got = recv(client->fd, client->frame, VCK_FRAME_BYTES_MAX, MSG_TRUNC);
-    while (got < 0 && errno == EINTR);
-    if (got <= 0)
-        return report(client->command, EXIT_NO_DAEMON, "lost the daemon: %s",
-                      got == 0 ? "it closed the connection" : strerror(errno));
-    if (got < (ssize_t)VCK_FRAME_PREFIX_BYTES || got > (ssize_t)VCK_FRAME_BYTES_MAX)
-        return report(client->command, EXIT_FAILED,
-                      "the daemon answered with %zd bytes; %u to %u are expected", got,
-                      VCK_FRAME_PREFIX_BYTES, VCK_FRAME_BYTES_MAX);
-    *ret_size_bytes = (size_t)got;
-    return EXIT_OK;
 }
 
 /* ---- calls ---- */
@@ -105,7 +45,7 @@ static int encode_request(struct client *client, const struct vck_code_info *inf
                   VCK_MSG_PATH_BYTES_MAX, VCK_MSG_VMK_BYTES_MAX);
 }
 
-/* text is from the daemon and need not be clean. */
+/* text is from the host and need not be clean. */
 static int report_refusal(const struct client *client, uint32_t nt, uint8_t *text, size_t size)
 {
     vck_status status = vck_status_from_nt(nt);
@@ -133,9 +73,9 @@ static int decode_response(struct client *client, const struct vck_code_info *in
     vck_status status = vck_message_decode(info->response, message, size,
                                            ret_response != NULL ? ret_response : &nothing, &fault);
     if (status != VCK_OK)
-        return report(client->command, EXIT_FAILED, "the daemon's answer to %s %s%s%s", info->name,
-                      fault.field != NULL ? fault.field : "", fault.field != NULL ? " " : "",
-                      vck_message_fault_text(fault.kind));
+        return report(client->command, EXIT_FAILED, "the %s's answer to %s %s%s%s", os_words.host,
+                      info->name, fault.field != NULL ? fault.field : "",
+                      fault.field != NULL ? " " : "", vck_message_fault_text(fault.kind));
     return EXIT_OK;
 }
 
@@ -145,9 +85,7 @@ int client_call(struct client *client, uint32_t code, const void *request, void 
     size_t size;
     int result = encode_request(client, info, request, &size);
     if (result == EXIT_OK)
-        result = send_frame(client, size);
-    if (result == EXIT_OK)
-        result = receive_frame(client, &size);
+        result = carrier_exchange(client, size, &size);
     return result == EXIT_OK ? decode_response(client, info, size, ret_response) : result;
 }
 

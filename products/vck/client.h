@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * client: requests to the daemon, one at a time over one connection.
+ * client: requests to the host, the daemon or the driver, one at a time over one connection.
  */
 #ifndef VCK_PRODUCTS_VCK_CLIENT_H
 #define VCK_PRODUCTS_VCK_CLIENT_H
@@ -10,28 +10,24 @@
 #include "vck/codes.h"
 #include "vck/messages.h"
 
-#define DEFAULT_SOCKET "/run/vck/control.sock"
-
 struct client {
     const struct command *command;
-    int fd;
-    uint8_t *frame; /* VCK_FRAME_BYTES_MAX; wiped after each request */
+    intptr_t carrier; /* the connection, -1 without */
+    uint8_t *frame;   /* VCK_FRAME_BYTES_MAX; wiped after each request */
 };
 
-/* Connects to --socket or the default one. Close it in every case. */
+/* Connects. Close it in every case. */
 int client_open(struct client *client, const struct command *command);
 void client_close(struct client *client);
 
 /* Sends the request of `code` and receives its response; both are the structs that vck_code_find
  * names, NULL for those without fields. Strings of the response live until the next call. A refusal
- * is reported with the daemon's explanation. */
+ * is reported with the host's explanation. */
 int client_call(struct client *client, uint32_t code, const void *request, void *ret_response);
 
 /* The requests that take a path and answer with nothing. */
 int client_volume_call(struct client *client, uint32_t code, const char *path);
 int client_get_status(struct client *client, const char *path,
                       struct vck_msg_volume_status *ret_status);
-
-const char *client_socket_path(const struct command *command);
 
 #endif

@@ -234,7 +234,7 @@ int inspect_open(struct inspection *in, const struct command *command, const cha
 void inspect_fini(struct inspection *in)
 {
     vck_store_fini(&in->store);
-    vck_posix_disk_close(in->disk);
+    vck_disk_close(in->disk);
     in->disk = NULL;
 }
 

@@ -57,7 +57,7 @@ struct inspection {
     struct vck_damage_list damage; /* the newest valid slot; count 0 without a key */
 };
 
-/* Opens path (flags of vck_posix_disk_open) and reads what is there, with the key of --vmk-file
+/* Opens path (flags of open_disk) and reads what is there, with the key of --vmk-file
  * where it is given. use_replica as for vck_store_open. EXIT_OK says only that the disk could be
  * read: look at status. End it with inspect_fini in every case. */
 int inspect_open(struct inspection *inspection, const struct command *command, const char *path,

@@ -1,16 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <signal.h>
-#include <sys/resource.h>
-#include "products/vck/vck.h"
-
-/* Keys pass through this process, so it leaves no core files. */
-static void protect(void)
-{
-    struct rlimit none = {0, 0};
-    (void)setrlimit(RLIMIT_CORE, &none);
-    /* A reader that goes away is a failed write, which the end of the program reports. */
-    signal(SIGPIPE, SIG_IGN);
-}
+#include "products/vck/os.h"
 
 /* What did not reach the reader of stdout was not said. */
 static int finish(const struct command *command, int code)
@@ -20,10 +9,9 @@ static int finish(const struct command *command, int code)
     return code;
 }
 
-int main(int argc, char **argv)
+int command_main(int argc, char **argv)
 {
     struct command command = {0};
-    protect();
     int code = options_parse(argc, argv, &command);
     if (code != EXIT_OK)
         return code;

@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include "products/vck/vck.h"
+#include "products/vck/os.h"
 #include "vck/bytes.h"
 
 struct option_spec {
@@ -44,11 +44,11 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_WIDTH] = {"--width", "COLUMNS", "width of the picture (of the terminal, or 80)"},
 };
 
-#define DAEMON  (OPTION_BIT(SOCKET))
+#define HOST    (OPTION_BIT(SOCKET))
 #define QUERY   (OPTION_BIT(SOCKET) | OPTION_BIT(JSON))
 #define OFFLINE (OPTION_BIT(VMK_FILE) | OPTION_BIT(JSON))
 
-const struct verb verbs[] = {
+static const struct verb verbs[] = {
     {"prepare", "VOLUME", 1, 1, "make a volume of a disk or an image, keeping its data",
      OPTION_BIT(HEADERS) | OPTION_BIT(FOOTERS) | OPTION_BIT(SINGLE_REPLICA) |
          OPTION_BIT(METADATA_SIZE) | OPTION_BIT(SECTOR_SIZE) | OPTION_BIT(NEW_VMK) |
@@ -56,15 +56,15 @@ const struct verb verbs[] = {
      run_prepare},
     {"attach", "VOLUME", 1, 1, "open a volume and serve its decrypted data",
      OPTION_BIT(VMK_FILE) | OPTION_BIT(NBD) | QUERY, run_attach},
-    {"detach", "VOLUME", 0, 1, "stop serving a volume", OPTION_BIT(ALL) | DAEMON, run_detach},
-    {"encrypt", "VOLUME", 1, 1, "encrypt the data in place", OPTION_BIT(NO_WAIT) | DAEMON,
+    {"detach", "VOLUME", 0, 1, "stop serving a volume", OPTION_BIT(ALL) | HOST, run_detach},
+    {"encrypt", "VOLUME", 1, 1, "encrypt the data in place", OPTION_BIT(NO_WAIT) | HOST,
      run_encrypt},
-    {"decrypt", "VOLUME", 1, 1, "decrypt the data in place", OPTION_BIT(NO_WAIT) | DAEMON,
+    {"decrypt", "VOLUME", 1, 1, "decrypt the data in place", OPTION_BIT(NO_WAIT) | HOST,
      run_decrypt},
-    {"pause", "VOLUME", 1, 1, "stop the sweep at a safe place", DAEMON, run_pause},
-    {"resume", "VOLUME", 1, 1, "go on in the recorded direction", OPTION_BIT(NO_WAIT) | DAEMON,
+    {"pause", "VOLUME", 1, 1, "stop the sweep at a safe place", HOST, run_pause},
+    {"resume", "VOLUME", 1, 1, "go on in the recorded direction", OPTION_BIT(NO_WAIT) | HOST,
      run_resume},
-    {"rate", "VOLUME MIB", 2, 2, "limit the sweep to MIB per second; 0 is no limit", DAEMON,
+    {"rate", "VOLUME MIB", 2, 2, "limit the sweep to MIB per second; 0 is no limit", HOST,
      run_rate},
     {"status", "VOLUME", 1, 1, "say how far one volume is", QUERY, run_status},
     {"list", "", 0, 0, "list the attached volumes", QUERY, run_list},
@@ -76,17 +76,32 @@ const struct verb verbs[] = {
     {"bench", "", 0, 0, "measure the cipher", OPTION_BIT(SIZE) | OPTION_BIT(LOCAL) | QUERY,
      run_bench},
 };
-const size_t verb_count = VCK_ARRAY_COUNT(verbs);
+
+/* The i-th verb, the system's own last; NULL behind it. */
+static const struct verb *verb_at(size_t i)
+{
+    if (i < VCK_ARRAY_COUNT(verbs))
+        return &verbs[i];
+    return i == VCK_ARRAY_COUNT(verbs) ? os_words.verb : NULL;
+}
+
+/* OPTION_BIT of what a verb takes; NULL: the command without one. */
+static uint32_t options_of(const struct verb *verb)
+{
+    uint32_t options = verb != NULL ? verb->options : OPTION_BIT(VERSION);
+    return (options | OPTION_BIT(HELP)) & ~os_words.absent_options;
+}
 
 /* ---- help ---- */
 
 static void print_option(enum option_id id)
 {
     const struct option_spec *spec = &specs[id];
+    const char *help = os_words.option_help[id] != NULL ? os_words.option_help[id] : spec->help;
     char left[40];
     snprintf(left, sizeof(left), "%s%s%s", spec->name, spec->argument != NULL ? " " : "",
              spec->argument != NULL ? spec->argument : "");
-    printf("  %-22s %s\n", left, spec->help);
+    printf("  %-22s %s\n", left, help);
 }
 
 void options_print_help(const struct verb *verb)
@@ -95,7 +110,7 @@ void options_print_help(const struct verb *verb)
            verb->operands);
     printf("vck %s: %s.\n\nOptions:\n", verb->name, verb->summary);
     for (unsigned id = 0; id < OPTION_COUNT; id++)
-        if ((verb->options >> id & 1) != 0)
+        if (id != OPTION_HELP && (options_of(verb) >> id & 1) != 0)
             print_option(id);
     print_option(OPTION_HELP);
 }
@@ -104,39 +119,34 @@ void options_print_overview(void)
 {
     puts("Usage: vck VERB [OPTION]... [OPERAND]...\n"
          "Encrypt, decrypt and look after volumes in place.\n\nVerbs:");
-    for (size_t i = 0; i < verb_count; i++) {
+    const struct verb *verb;
+    for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) {
         char left[40];
-        snprintf(left, sizeof(left), "%s %s", verbs[i].name, verbs[i].operands);
-        printf("  %-22s %s\n", left, verbs[i].summary);
+        snprintf(left, sizeof(left), "%s %s", verb->name, verb->operands);
+        printf("  %-22s %s\n", left, verb->summary);
     }
     puts("\nOptions:");
     print_option(OPTION_HELP);
     print_option(OPTION_VERSION);
-    puts("\nvck VERB --help lists the options of a verb. vck(1) says the rest.");
+    printf("\nvck VERB --help lists the options of a verb.%s\n", os_words.more);
 }
 
 /* ---- parsing ---- */
 
 static const struct verb *find_verb(const char *name)
 {
-    for (size_t i = 0; i < verb_count; i++)
-        if (strcmp(verbs[i].name, name) == 0)
-            return &verbs[i];
-    return NULL;
-}
-
-static uint32_t accepted_options(const struct command *command)
-{
-    if (command->verb == NULL)
-        return OPTION_BIT(HELP) | OPTION_BIT(VERSION);
-    return command->verb->options | OPTION_BIT(HELP);
+    const struct verb *verb;
+    for (size_t i = 0; (verb = verb_at(i)) != NULL; i++)
+        if (strcmp(verb->name, name) == 0)
+            break;
+    return verb;
 }
 
 /* OPTION_COUNT when the verb has none of that name. */
 static enum option_id find_option(const struct command *command, const char *text,
                                   size_t text_length)
 {
-    uint32_t accepted = accepted_options(command);
+    uint32_t accepted = options_of(command->verb);
     for (unsigned id = 0; id < OPTION_COUNT; id++)
         if ((accepted >> id & 1) != 0 && strlen(specs[id].name) == text_length &&
             memcmp(specs[id].name, text, text_length) == 0)

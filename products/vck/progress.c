@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include "port/port.h"
+#include "products/vck/os.h"
 
 #define LINE_INTERVAL_NS UINT64_C(2000000000)
 #define BAR_CELLS        32
@@ -24,7 +24,7 @@ const char *duration_text(uint64_t seconds, char buffer[DURATION_BYTES])
 void progress_init(struct progress *progress)
 {
     memset(progress, 0, sizeof(*progress));
-    progress->is_terminal = isatty(STDOUT_FILENO) == 1;
+    progress->is_terminal = os_terminal_begin();
 }
 
 static void sample_speed(struct progress *progress, uint64_t now_ns, uint64_t done_bytes)

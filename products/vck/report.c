@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <inttypes.h>
-#include <libgen.h>
-#include <limits.h>
 #include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 #include "products/vck/vck.h"
 #include "vck/bytes.h"
 
@@ -19,6 +13,7 @@ static void print_message(const struct command *command, const char *format, va_
             command->verb != NULL ? command->verb->name : "");
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
+    fflush(stderr);
 }
 
 int report(const struct command *command, int code, const char *format, ...)
@@ -41,6 +36,7 @@ int report_usage(const struct command *command, const char *format, ...)
                 command->verb->operands);
     else
         fprintf(stderr, "Usage: vck VERB [OPTION]... [OPERAND]...\n");
+    fflush(stderr);
     return EXIT_USAGE;
 }
 
@@ -125,62 +121,4 @@ const char *intent_text(uint32_t intent)
 {
     static const char *const names[] = {"unrecorded", "run", "paused"};
     return intent < VCK_ARRAY_COUNT(names) ? names[intent] : "unknown";
-}
-
-/* ---- volumes ---- */
-
-bool is_uri(const char *path)
-{
-    static const char *const schemes[] = {"nbd://", "nbds://", "nbd+unix://", "nbds+unix://"};
-    for (size_t i = 0; i < VCK_ARRAY_COUNT(schemes); i++)
-        if (strncmp(path, schemes[i], strlen(schemes[i])) == 0)
-            return true;
-    return false;
-}
-
-/* The folder resolved, the last name as it is: what a file that is gone was attached as. */
-static bool resolve_missing(const char *operand, char ret_path[VOLUME_PATH_BYTES])
-{
-    char folder[VOLUME_PATH_BYTES];
-    char name[VOLUME_PATH_BYTES];
-    char resolved[PATH_MAX];
-    if (strlen(operand) >= sizeof(folder))
-        return false;
-    strcpy(folder, operand);
-    strcpy(name, operand);
-    if (realpath(dirname(folder), resolved) == NULL)
-        return false;
-    const char *slash = strcmp(resolved, "/") == 0 ? "" : "/";
-    int length = snprintf(ret_path, VOLUME_PATH_BYTES, "%s%s%s", resolved, slash, basename(name));
-    return length > 0 && length < VOLUME_PATH_BYTES;
-}
-
-int volume_path(const struct command *command, const char *operand,
-                char ret_path[VOLUME_PATH_BYTES])
-{
-    char resolved[PATH_MAX];
-    const char *path = is_uri(operand) ? operand : realpath(operand, resolved);
-    if (path == NULL && errno == ENOENT && resolve_missing(operand, ret_path))
-        return EXIT_OK;
-    if (path == NULL)
-        return report(command, exit_code_of(vck_posix_status_from_errno(errno)), "%s: %s", operand,
-                      strerror(errno));
-    if (strlen(path) >= VOLUME_PATH_BYTES)
-        return report(command, EXIT_FAILED, "%s: the path is %zu bytes long, the limit is %d",
-                      operand, strlen(path), VOLUME_PATH_BYTES - 1);
-    strcpy(ret_path, path);
-    return EXIT_OK;
-}
-
-int open_disk(const struct command *command, const char *path, unsigned flags,
-              struct vck_disk **ret_disk)
-{
-    struct vck_posix_disk_options options = {.flags = flags};
-    struct vck_posix_error error = {0};
-    vck_status status = vck_posix_disk_open(path, &options, ret_disk, &error);
-    if (status == VCK_BUSY)
-        return report(command, EXIT_BUSY, "%s; if it is attached, detach it first", error.text);
-    if (status != VCK_OK)
-        return report(command, exit_code_of(status), "%s", error.text);
-    return EXIT_OK;
 }

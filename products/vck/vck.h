@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vck: what the files of the command share. The command is a client of the daemon for everything
- * attached and works on the disk itself for what is not; it decides nothing about sectors or keys.
+ * vck: what the files of the command share. The command is a client of the host (the daemon,
+ * on Windows the driver) for everything attached and works on the disk itself for what is not; it
+ * decides nothing about sectors or keys.
  *
  * Functions that return an int return an exit code: 0, or the code to end with, the reason having
  * been reported to stderr already.
@@ -13,7 +14,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include "port/disk.h"
-#include "port/posix/posix.h"
 #include "vck/annotate.h"
 #include "vck/secret.h"
 #include "vck/status.h"
@@ -85,9 +85,6 @@ struct command {
     unsigned operand_count;
 };
 
-extern const struct verb verbs[];
-extern const size_t verb_count;
-
 /* Reports what is wrong together with the usage line. */
 int options_parse(int argc, char **argv, struct command *ret_command);
 void options_print_help(const struct verb *verb);
@@ -127,18 +124,23 @@ const char *state_text(uint32_t state);
 const char *direction_text(uint32_t direction);
 const char *intent_text(uint32_t intent);
 
-/* ---- volumes (report.c) ---- */
+/* ---- volumes (volume_posix.c, volume_win.c) ---- */
 
-/* The operand in the spelling the daemon gets: an absolute path without links, or a URI as it is.
- * Also for a file that is gone. */
+/* The operand in the spelling the host gets: an absolute path without links, a URI as it is, a
+ * device of Windows as \\.\NAME. Also for a file that is gone. */
 #define VOLUME_PATH_BYTES 4096
 int volume_path(const struct command *command, const char *operand,
                 char ret_path[VOLUME_PATH_BYTES]);
-bool is_uri(const char *path);
 
-/* Opens a disk, reporting why not. flags: VCK_POSIX_DISK_*. */
+/* Opens a disk, reporting why not. */
+#define DISK_READ_ONLY 1u
+#define DISK_SHARED    2u /* take no lock, ignore others'; for looking only */
 int open_disk(const struct command *command, const char *path, unsigned flags,
               struct vck_disk **ret_disk);
+
+/* Whether path is an image file, and then its size to the byte. */
+int volume_file_size(const struct command *command, const char *path, bool *ret_is_file,
+                     uint64_t *ret_size);
 
 /* Waiting is allowed on every thread of this program; says so to the compiler. */
 static inline void waiting_is_fine(void) VCK_ASSUME_CAN_WAIT;

@@ -3,6 +3,7 @@
 #include "products/vck/bench_local.h"
 #include "products/vck/client.h"
 #include "products/vck/json.h"
+#include "products/vck/os.h"
 #include "vck/aes.h"
 
 #define MIB UINT64_C(1048576)
@@ -20,8 +21,8 @@ static int measure_local(const struct command *command, uint64_t size_bytes,
     return EXIT_OK;
 }
 
-static int measure_daemon(const struct command *command, uint64_t size_bytes,
-                          struct vck_msg_bench_response *ret_response)
+static int measure_host(const struct command *command, uint64_t size_bytes,
+                        struct vck_msg_bench_response *ret_response)
 {
     struct client client;
     struct vck_msg_bench_request request = {.size_bytes = size_bytes};
@@ -36,7 +37,7 @@ static void print(const struct command *command, bool is_local,
                   const struct vck_msg_bench_response *response)
 {
     char size[SIZE_TEXT_BYTES];
-    const char *where = is_local ? "local" : "daemon";
+    const char *where = is_local ? "local" : os_words.host;
     if (option_given(command, OPTION_JSON)) {
         struct json json = {0};
         json_object_begin(&json, NULL);
@@ -59,7 +60,7 @@ int run_bench(const struct command *command)
     int code = option_bytes(command, OPTION_SIZE, MIB, 64 * GIB, GIB, &size);
     if (code == EXIT_OK)
         code = is_local ? measure_local(command, size, &response)
-                        : measure_daemon(command, size, &response);
+                        : measure_host(command, size, &response);
     if (code == EXIT_OK)
         print(command, is_local, &response);
     return code;

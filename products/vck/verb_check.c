@@ -224,7 +224,7 @@ static int inspect_once(const struct command *command, const char *path, uint32_
                         bool do_repair, bool is_repaired, struct findings *findings) VCK_CAN_WAIT
 {
     struct inspection in;
-    unsigned flags = do_repair ? 0 : VCK_POSIX_DISK_READ_ONLY;
+    unsigned flags = do_repair ? 0 : DISK_READ_ONLY;
     int code = inspect_open(&in, command, path, flags, use_replica);
     if (code == EXIT_OK && do_repair)
         code = repair(&in, command, path);

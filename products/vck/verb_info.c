@@ -244,8 +244,8 @@ int run_info(const struct command *command)
     int code = volume_path(command, command->operands[0], path);
     if (code != EXIT_OK)
         return code;
-    code = inspect_open(&inspection, command, path,
-                        VCK_POSIX_DISK_READ_ONLY | VCK_POSIX_DISK_SHARED, VCK_STORE_ANY_REPLICA);
+    code = inspect_open(&inspection, command, path, DISK_READ_ONLY | DISK_SHARED,
+                        VCK_STORE_ANY_REPLICA);
     if (code == EXIT_OK)
         code = print(&inspection, command, path);
     inspect_fini(&inspection);

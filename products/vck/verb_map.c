@@ -5,12 +5,11 @@
  */
 #include <inttypes.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 #include "port/port.h"
 #include "products/vck/client.h"
 #include "products/vck/inspect.h"
 #include "products/vck/json.h"
+#include "products/vck/os.h"
 
 #define ROWS          4
 #define WIDTH_MIN     20
@@ -82,7 +81,7 @@ static void find_hot(const struct inspection *in, struct map *map)
 
 /* ---- where it is known from ---- */
 
-static int ask_daemon(const struct command *command, const char *path, struct map *map)
+static int ask_host(const struct command *command, const char *path, struct map *map)
 {
     struct client client;
     struct vck_msg_volume_status status;
@@ -116,14 +115,14 @@ static int gather(const struct command *command, const char *path, struct map *m
     struct inspection in;
     char text[EXPLANATION_BYTES];
     memset(map, 0, sizeof(*map));
-    int code = inspect_open(&in, command, path, VCK_POSIX_DISK_READ_ONLY | VCK_POSIX_DISK_SHARED,
-                            VCK_STORE_ANY_REPLICA);
+    int code =
+        inspect_open(&in, command, path, DISK_READ_ONLY | DISK_SHARED, VCK_STORE_ANY_REPLICA);
     if (code == EXIT_OK && !inspect_is_open(&in))
         code = report(command, exit_code_of(in.status), "%s: %s", path, inspect_explain(&in, text));
     if (code == EXIT_OK && in.has_key)
         take_inspection(&in, map);
     else if (code == EXIT_OK)
-        code = ask_daemon(command, path, map);
+        code = ask_host(command, path, map);
     if (code == EXIT_OK) {
         map->layout = in.store.layout;
         find_hot(&in, map);
@@ -212,10 +211,8 @@ static void print_json(const struct map *map, const char *path)
 
 static uint32_t terminal_width(void)
 {
-    struct winsize size;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < WIDTH_MIN)
-        return WIDTH_DEFAULT;
-    return VCK_MIN(size.ws_col, WIDTH_MAX);
+    unsigned columns = os_terminal_columns();
+    return columns < WIDTH_MIN ? WIDTH_DEFAULT : VCK_MIN(columns, WIDTH_MAX);
 }
 
 int run_map(const struct command *command)

@@ -3,15 +3,13 @@
  * verb_prepare: everything that can be refused is refused before the first byte is written; the key
  * is durable before the volume that needs it.
  */
-#include <errno.h>
 #include <inttypes.h>
-#include <string.h>
-#include <sys/stat.h>
 #include "products/vck/content.h"
 #include "products/vck/json.h"
 #include "products/vck/room.h"
 #include "products/vck/vck.h"
 #include "vck/block.h"
+#include "vck/disk_io.h"
 #include "vck/prepare.h"
 #include "vck/store.h"
 
@@ -89,19 +87,11 @@ static int take_key(struct preparation *p)
 
 static int open_volume(struct preparation *p)
 {
-    struct stat st;
     int code = open_disk(p->command, p->path, 0, &p->disk);
     if (code != EXIT_OK)
         return code;
     p->size_bytes = p->disk->size_bytes;
-    if (!is_uri(p->path)) {
-        if (stat(p->path, &st) != 0)
-            return report(p->command, EXIT_FAILED, "%s: %s", p->path, strerror(errno));
-        p->is_file = S_ISREG(st.st_mode);
-        if (p->is_file)
-            p->size_bytes = (uint64_t)st.st_size;
-    }
-    return EXIT_OK;
+    return volume_file_size(p->command, p->path, &p->is_file, &p->size_bytes);
 }
 
 static int refuse_existing(const struct preparation *p, vck_status found)
@@ -326,7 +316,7 @@ static int create_key(struct preparation *p)
 
 static void close_volume(struct preparation *p)
 {
-    vck_posix_disk_close(p->disk);
+    vck_disk_close(p->disk);
     p->disk = NULL;
 }
 
@@ -498,7 +488,7 @@ int run_prepare(const struct command *command)
     struct preparation p = {.command = command};
     waiting_is_fine();
     int code = prepare(&p);
-    vck_posix_disk_close(p.disk);
+    vck_disk_close(p.disk);
     vck_secret_fini(&p.key);
     return code;
 }

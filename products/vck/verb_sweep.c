@@ -1,33 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * verb_sweep: starting, watching, pausing and limiting a sweep. The sweep is the daemon's: ending
+ * verb_sweep: starting, watching, pausing and limiting a sweep. The sweep is the host's: ending
  * the watching changes nothing about it.
  */
 #include <inttypes.h>
-#include <signal.h>
-#include <string.h>
-#include <time.h>
 #include "port/port.h"
 #include "products/vck/client.h"
+#include "products/vck/os.h"
 #include "products/vck/progress.h"
 #include "vck/volume.h"
 
-#define POLL_INTERVAL_NS 200000000L
-
-static volatile sig_atomic_t was_interrupted;
-
-static void interrupt(int number)
-{
-    (void)number;
-    was_interrupted = 1;
-}
-
-static void catch_interrupts(void)
-{
-    struct sigaction action = {.sa_handler = interrupt};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
+#define POLL_INTERVAL_MS 200u
 
 /* ---- watching ---- */
 
@@ -113,7 +96,6 @@ static int conclude(struct watch *watch, const struct vck_msg_volume_status *sta
 
 static int wait_for_end(struct watch *watch)
 {
-    const struct timespec interval = {.tv_nsec = POLL_INTERVAL_NS};
     struct vck_msg_volume_status status;
     progress_init(&watch->progress);
     for (;;) {
@@ -124,9 +106,8 @@ static int wait_for_end(struct watch *watch)
             show(watch, &status);
         if (is_over(watch, &status))
             return conclude(watch, &status);
-        if (!was_interrupted)
-            nanosleep(&interval, NULL);
-        if (was_interrupted)
+        os_sleep_ms(POLL_INTERVAL_MS);
+        if (os_was_interrupted())
             return say_interrupted(watch);
     }
 }
@@ -160,7 +141,7 @@ static int run_start(const struct command *command, uint32_t request)
     int code = volume_path(command, command->operands[0], path);
     if (code != EXIT_OK)
         return code;
-    catch_interrupts();
+    os_catch_interrupts();
     code = client_open(&client, command);
     if (code == EXIT_OK)
         code = start(&client, command, request, path);

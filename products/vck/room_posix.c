@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "products/vck/os.h"
 #include "products/vck/room.h"
 
 extern char **environ;
@@ -20,7 +21,7 @@ int room_resize_file(const struct command *command, const char *path, uint64_t s
         close(fd);
     if (is_done)
         return EXIT_OK;
-    return report(command, exit_code_of(vck_posix_status_from_errno(os_error)),
+    return report(command, exit_code_of(os_error_status(os_error)),
                   "cannot set the size of %s to %" PRIu64 " bytes: %s", path, size_bytes,
                   strerror(os_error));
 }

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "products/vck/os.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "port/posix/posix.h"
+
+const struct os_words os_words = {
+    .host = "daemon",
+    .more = " vck(1) says the rest.",
+};
+
+/* Keys pass through this process, so it leaves no core files. */
+static void protect(void)
+{
+    struct rlimit none = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &none);
+    /* A reader that goes away is a failed write, which the end of the program reports. */
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int main(int argc, char **argv)
+{
+    protect();
+    return command_main(argc, argv);
+}
+
+const char *os_error_text(int error)
+{
+    return strerror(error);
+}
+
+vck_status os_error_status(int error)
+{
+    return vck_posix_status_from_errno(error);
+}
+
+/* ---- the terminal ---- */
+
+bool os_terminal_begin(void)
+{
+    return isatty(STDOUT_FILENO) == 1;
+}
+
+unsigned os_terminal_columns(void)
+{
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+/* ---- interrupts ---- */
+
+static volatile sig_atomic_t was_interrupted;
+
+static void interrupt(int number)
+{
+    (void)number;
+    was_interrupted = 1;
+}
+
+void os_catch_interrupts(void)
+{
+    struct sigaction action = {.sa_handler = interrupt};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool os_was_interrupted(void)
+{
+    return was_interrupted;
+}
+
+void os_sleep_ms(uint32_t time_ms)
+{
+    const struct timespec interval = {.tv_sec = time_ms / 1000,
+                                      .tv_nsec = (long)(time_ms % 1000) * 1000000};
+    if (!was_interrupted)
+        nanosleep(&interval, NULL);
+}
+
+/* ---- small files ---- */
+
+int os_open(const char *path, intptr_t *ret_file)
+{
+    int fd = path == NULL ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return errno;
+    *ret_file = fd;
+    return 0;
+}
+
+int os_read(intptr_t file, void *buffer, size_t capacity, size_t *ret_size)
+{
+    size_t filled = 0;
+    while (filled < capacity) {
+        ssize_t got = read((int)file, (char *)buffer + filled, capacity - filled);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return errno;
+        if (got == 0)
+            break;
+        filled += (size_t)got;
+    }
+    *ret_size = filled;
+    return 0;
+}
+
+void os_close(intptr_t file)
+{
+    if (file != STDIN_FILENO)
+        close((int)file);
+}
+
+bool os_is_exposed(intptr_t file, char ret_how[OS_EXPOSURE_BYTES])
+{
+    struct stat st;
+    if (fstat((int)file, &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & 077) == 0)
+        return false;
+    snprintf(ret_how, OS_EXPOSURE_BYTES,
+             "has mode %04o, so others can reach the key; 0600 is expected",
+             (unsigned)(st.st_mode & 07777));
+    return true;
+}
+
+static bool write_all(int fd, const char *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t put = write(fd, data, size);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return false;
+        data += put;
+        size -= (size_t)put;
+    }
+    return true;
+}
+
+/* The name is durable only once its folder is. */
+static bool sync_folder(const char *path)
+{
+    char copy[VOLUME_PATH_BYTES];
+    if (strlen(path) >= sizeof(copy)) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    strcpy(copy, path);
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool is_synced = fsync(fd) == 0;
+    close(fd);
+    return is_synced;
+}
+
+int os_create_private(const char *path, const void *data, size_t size, bool *ret_is_created)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    *ret_is_created = fd >= 0;
+    if (fd < 0)
+        return errno;
+    bool is_stored = fchmod(fd, 0600) == 0 && write_all(fd, data, size) && fsync(fd) == 0;
+    int error = errno;
+    if (close(fd) != 0 && is_stored) {
+        is_stored = false;
+        error = errno;
+    }
+    if (is_stored && sync_folder(path))
+        return 0;
+    if (is_stored)
+        error = errno;
+    (void)unlink(path);
+    return error;
+}
+
+bool os_find_file(const char *path, uint64_t *ret_size)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return false;
+    *ret_size = (uint64_t)st.st_size;
+    return true;
+}
+
+void os_remove_file(const char *path)
+{
+    (void)unlink(path);
+}
