@@ -9,6 +9,7 @@ help:
 	@echo 'make demo     encrypt a mounted file system in place, kill the daemon, check every file'
 	@echo 'make test     every check; ends with "N passed, N failed"'
 	@echo 'make build    build vck and vckd into $(RELEASE)'
+	@echo 'make drivers  build vck.sys, vck.exe and what tests them into build/nt'
 	@echo 'make install  install them (PREFIX=$(PREFIX), DESTDIR honoured)'
 	@echo 'make fuzz     each fuzzer for 60 seconds (FUZZ_SECONDS)'
 	@echo 'make crash    a million power cuts, and the daemon killed 50 times (STATES, KILLS)'
@@ -21,6 +22,10 @@ setup:
 
 build: setup
 	@$(PYTHON) tools/run-tests --build release
+
+drivers:
+	@tools/setup nt
+	@$(PYTHON) tools/run-tests --build nt
 
 demo: build
 	@$(PYTHON) tools/demo --build-dir $(RELEASE)
@@ -55,4 +60,4 @@ format:
 clean:
 	rm -rf build
 
-.PHONY: help setup build demo test fuzz crash bench install format-check format clean
+.PHONY: help setup build drivers demo test fuzz crash bench install format-check format clean

@@ -30,11 +30,12 @@ VCK_BEGIN_DECLS
  * threads. DebugPort (REG_DWORD, 1) sends log lines to I/O port 0xE9 as well as to the debugger.
  * NO_MEMORY: nothing is left behind. PASSIVE.
  */
-VCK_CHECKED vck_status vck_nt_init(DRIVER_OBJECT *driver, UNICODE_STRING *registry_path);
+VCK_CHECKED vck_status vck_nt_init(DRIVER_OBJECT *driver,
+                                   UNICODE_STRING *registry_path) VCK_CAN_WAIT;
 
 /*
- * Ends it: waits for deferred work, for detached threads and their gone callbacks, for the timer's
- * DPC and for the port's own threads, each to its last instruction in the driver. Every timer must
+ * Ends it: waits for deferred work, for detached threads and their gone callbacks, and for the
+ * port's own threads, each to its last instruction in the driver. Every timer must
  * be finished and every other thread joined. Memory that is still allocated is logged, with call
  * sites in builds without NDEBUG. The last that DriverUnload does, or a DriverEntry that fails
  * after vck_nt_init. PASSIVE.

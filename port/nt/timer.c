@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One KTIMER and its DPC serve every timer of the driver, which are in a list by deadline. A timer
- * in use by the kernel is in memory of whoever set it, and the kernel gives no way, at every level
- * this port's functions are called at and on every system they run on, to learn that it has let go
- * of it: cancelling says nothing of a DPC on its way, flushing DPCs is for PASSIVE only. This one
- * lives as long as the driver, is only ever set, and cancelled and flushed when the driver goes.
+ * A thread serves every timer of the driver, which are in a list by deadline, and raises itself to
+ * DISPATCH for the callbacks. A kernel timer with its DPC in each of ours would be in use by the
+ * kernel while it is in memory of whoever set it, and nothing that is allowed at APC tells when the
+ * kernel has let go of it: cancelling says nothing of a DPC on its way, and flushing DPCs is for
+ * PASSIVE. A thread's end can be waited for. Executors need none of this: a worker sleeps in a wait
+ * with a timeout.
  *
  * `lock` covers everything here; callbacks run without it, one at a time.
  */
 #include "port/nt/internal.h"
 #include "vck/list.h"
-
-#define NS_PER_UNIT 100u /* of the kernel's time */
 
 struct nt_timer {
     struct vck_link link; /* in `armed`, or to itself */
@@ -26,9 +25,10 @@ _Static_assert(sizeof(struct nt_timer) <= sizeof(struct vck_timer), "fits the pu
 static struct vck_spinlock lock;
 static struct vck_link armed; /* by deadline */
 static struct nt_timer *running;
-static bool is_serving; /* a DPC is at the list */
-static KTIMER kernel_timer;
-static KDPC kernel_dpc;
+static vck_level callback_level; /* DISPATCH, where the kernel shows levels */
+static bool is_stopping;
+static struct vck_event earlier; /* the first deadline, or is_stopping, has changed */
+static struct vck_thread *thread;
 
 static struct nt_timer *nt_timer(struct vck_timer *timer)
 {
@@ -40,47 +40,52 @@ static struct nt_timer *timer_of(struct vck_link *link)
     return VCK_CONTAINER_OF(link, struct nt_timer, link);
 }
 
-/* Sets the kernel's timer for the earliest deadline, past or not. Called with the lock held. A
- * relative time counts from the last clock tick: it may end too early, never before a tick. */
-static void set_kernel_timer(void)
-{
-    LARGE_INTEGER due = {.QuadPart = -1};
-    uint64_t now_ns = vck_clock_ns();
-    if (vck_list_is_empty(&armed))
-        return;
-    uint64_t deadline_ns = timer_of(armed.next)->deadline_ns;
-    if (deadline_ns > now_ns)
-        due.QuadPart = -(int64_t)((deadline_ns - now_ns - 1) / NS_PER_UNIT) - 1;
-    KeSetTimer(&kernel_timer, due, &kernel_dpc);
-}
-
-/* Called and returns with the lock held. */
+/* Called and returns with the lock held, at DISPATCH in between. */
 static void run_expired(struct nt_timer *t) VCK_NO_ANALYSIS
 {
     vck_link_remove(&t->link);
     running = t;
     vck_spinlock_release(&lock);
     t->expired(t->context);
+    FATAL_UNLESS(vck_current_level() == callback_level, "a timer callback returns at its level");
     vck_spinlock_acquire(&lock);
     running = NULL;
     if (t->returned != NULL)
         vck_event_set(t->returned);
 }
 
-/* The timer may expire again, on another processor, while this runs; whoever is at the list looks
- * at all of it before leaving. */
-static void NTAPI serve(KDPC *dpc, void *context, void *argument1, void *argument2)
+/* Runs what has expired, all of it at DISPATCH. */
+static void run_all_expired(void)
 {
-    (void)dpc, (void)context, (void)argument1, (void)argument2;
+    KIRQL before;
+    KeRaiseIrql(DISPATCH_LEVEL, &before);
+    callback_level = vck_current_level();
     vck_spinlock_acquire(&lock);
-    if (!is_serving) {
-        is_serving = true;
-        while (!vck_list_is_empty(&armed) && timer_of(armed.next)->deadline_ns <= vck_clock_ns())
-            run_expired(timer_of(armed.next));
-        is_serving = false;
-        set_kernel_timer();
-    }
+    while (!vck_list_is_empty(&armed) && timer_of(armed.next)->deadline_ns <= vck_clock_ns())
+        run_expired(timer_of(armed.next));
     vck_spinlock_release(&lock);
+    KeLowerIrql(before);
+}
+
+/* False when the thread is to end. */
+static bool next_deadline(uint64_t *ret_deadline_ns)
+{
+    vck_spinlock_acquire(&lock);
+    *ret_deadline_ns = vck_list_is_empty(&armed) ? VCK_FOREVER : timer_of(armed.next)->deadline_ns;
+    bool goes_on = !is_stopping;
+    vck_spinlock_release(&lock);
+    return goes_on;
+}
+
+static void serve(void *unused) VCK_CAN_WAIT
+{
+    uint64_t deadline_ns;
+    (void)unused;
+    (void)KeSetPriorityThread((PKTHREAD)vck_nt_current_thread(), LOW_REALTIME_PRIORITY);
+    while (next_deadline(&deadline_ns)) {
+        if (vck_event_wait(&earlier, deadline_ns) == VCK_TIMEOUT)
+            run_all_expired();
+    }
 }
 
 void vck_timer_init(struct vck_timer *timer, void (*expired)(void *context), void *context)
@@ -99,8 +104,8 @@ static void arm(struct nt_timer *t, uint64_t deadline_ns)
     while (before != &armed && timer_of(before)->deadline_ns > deadline_ns)
         before = before->prev;
     vck_link_insert_between(&t->link, before, before->next);
-    if (armed.next == &t->link && !is_serving)
-        set_kernel_timer();
+    if (armed.next == &t->link)
+        vck_event_set(&earlier);
 }
 
 void vck_timer_set(struct vck_timer *timer, uint64_t deadline_ns)
@@ -131,21 +136,25 @@ void vck_timer_fini(struct vck_timer *timer)
     vck_event_fini(&returned);
 }
 
-void vck_nt_timers_init(void)
+vck_status vck_nt_timers_init(void)
 {
     vck_spinlock_init(&lock);
+    vck_event_init(&earlier);
     vck_link_init(&armed);
     running = NULL;
-    is_serving = false;
-    KeInitializeTimerEx(&kernel_timer, SynchronizationTimer);
-    KeInitializeDpc(&kernel_dpc, serve, NULL);
+    is_stopping = false;
+    return vck_thread_create(serve, NULL, VCK_THREAD_NORMAL, "vck-timer", &thread);
 }
 
-/* Either waits for a DPC to its last instruction: the flush where the kernel runs DPCs, the
- * cancelling where it imitates them by threads. Source: KeFlushQueuedDpcs. */
 void vck_nt_timers_fini(void)
 {
+    if (thread == NULL)
+        return;
+    vck_spinlock_acquire(&lock);
     FATAL_UNLESS(vck_list_is_empty(&armed), "timers are finished before the port");
-    KeCancelTimer(&kernel_timer);
-    KeFlushQueuedDpcs();
+    is_stopping = true;
+    vck_spinlock_release(&lock);
+    vck_event_set(&earlier);
+    vck_thread_join(thread);
+    thread = NULL;
 }
