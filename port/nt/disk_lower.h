@@ -42,8 +42,9 @@ struct vck_disk_lower_options {
 /*
  * Opens a disk over the device, which is sent IRPs directly (its upper neighbours are bypassed)
  * and referenced until close. Size, sector size, whether it is read only and whether it can trim
- * are asked by IOCTLs; buffers are aligned as the device wants them. Operations carry from their origin: paging
- * flags, write-through, verify-override, forced direct write, priority hint, requesting thread.
+ * are asked by IOCTLs; buffers are aligned as the device wants them. Operations carry from their
+ * origin: paging flags, write-through, verify-override, forced direct write, priority hint,
+ * requesting thread.
  *
  * Buffers of operations are nonpaged pool, or lie within the origin's MDL. submit: DISPATCH.
  * Statuses: as port/disk.h; a short transfer is VCK_IO.

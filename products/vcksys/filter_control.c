@@ -23,8 +23,8 @@ static NTSTATUS NTAPI answered(PDEVICE_OBJECT device, PIRP irp, PVOID context)
     return STATUS_SUCCESS;
 }
 
-/* The hold on `bound` goes with the IRP and ends when it comes back. Pending in any case: the result
- * may differ from what the device below returns here. */
+/* The hold on `bound` goes with the IRP and ends when it comes back. Pending in any case: the
+ * result may differ from what the device below returns here. */
 static NTSTATUS ask_below(struct filter *filter, PIRP irp)
 {
     IoMarkIrpPending(irp);
