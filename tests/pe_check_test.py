@@ -357,6 +357,31 @@ def discarded_code_is_found():
 
 
 @tap.test
+def signed_drivers_pass():
+    """a signature of one's own verifies, leaves a good image and cannot be moved to another"""
+    if not shutil.which("osslsigncode") or not shutil.which("openssl"):
+        raise tap.Skip("no osslsigncode or no openssl")
+    build(resource=VERSION)
+    sign = str(ROOT / "tools/sign-test")
+    before = pe.Image(Path("test.sys").read_bytes())
+    run(sign, "keys", "test.sys")
+    certificate = Path("keys/test.crt").read_bytes()
+    assert_faults(check("--version"))
+    after = pe.Image(Path("test.sys").read_bytes())
+    assert after.directories[pe.DIR_SECURITY][1] > 0 and after.sections[0].raw_at == before.sections[
+        0].raw_at
+    run(sign, "keys", "test.sys")
+    assert Path("keys/test.crt").read_bytes() == certificate, "another certificate every time"
+    assert Path("keys/test.key").stat().st_mode & 0o077 == 0, "others can read the key"
+    assert sorted(path.name for path in Path("keys").iterdir()) == [
+        "test.cer", "test.crt", "test.key"]
+    patch(poke("<B", lambda i: i.sections[0].raw_at, 0x91))
+    done = subprocess.run(["osslsigncode", "verify", "-CAfile", "keys/test.crt", "-in", "test.sys"],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    assert done.returncode != 0, "a changed driver verifies"
+
+
+@tap.test
 def garbage_is_refused():
     """files that are no images, or are cut, are refused without an exception"""
     build()
