@@ -64,7 +64,7 @@ static uint32_t edit_list(HKEY key, const wchar_t *name, edit *change)
     uint32_t error = read_list(key, name, &list);
     if (error != ERROR_SUCCESS)
         return error;
-    size_t room = list.count + sizeof(DRIVER_SERVICE) + 1;
+    size_t room = list.count + sizeof(DRIVER_SERVICE) + 2;
     uint16_t *units = vck_alloc(room * sizeof(*units), CLASS_TAG);
     if (units != NULL)
         error = write_list(key, name, units, change(view(&list), DRIVER_SERVICE, units));

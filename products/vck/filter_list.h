@@ -27,7 +27,7 @@ struct filter_list {
 size_t filter_list_find(struct filter_list list, const char *name);
 
 /* The list with the name at its end, or without it wherever it stood, well-formed; the rest keeps
- * its order. At most list.count + strlen(name) + 2 units are written; returns their number. An
+ * its order. At most list.count + strlen(name) + 3 units are written; returns their number. An
  * empty list is a single zero. */
 size_t filter_list_add(struct filter_list list, const char *name, uint16_t *ret_units);
 size_t filter_list_remove(struct filter_list list, const char *name, uint16_t *ret_units);

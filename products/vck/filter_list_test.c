@@ -52,7 +52,7 @@ static void edits(void **state)
     uint16_t units[64];
     (void)state;
     for (size_t i = 0; i < VCK_ARRAY_COUNT(table); i++) {
-        size_t limit = table[i].before.count + strlen("vck") + 2;
+        size_t limit = table[i].before.count + strlen("vck") + 3;
         memset(units, 0x55, sizeof(units));
         assert_units(table[i].with, units, filter_list_add(table[i].before, "vck", units));
         assert_int_equal(units[limit], 0x5555);
