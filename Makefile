@@ -10,6 +10,7 @@ help:
 	@echo 'make test     every check; ends with "N passed, N failed"'
 	@echo 'make build    build vck and vckd into $(RELEASE)'
 	@echo 'make drivers  build vck.sys, vck.exe and what tests them into build/nt'
+	@echo 'make test-wine  load the drivers under Wine and try everything there'
 	@echo 'make install  install them (PREFIX=$(PREFIX), DESTDIR honoured)'
 	@echo 'make fuzz     each fuzzer for 60 seconds (FUZZ_SECONDS)'
 	@echo 'make crash    a million power cuts, and the daemon killed 50 times (STATES, KILLS)'
@@ -33,6 +34,10 @@ demo: build
 test:
 	@tools/setup nt
 	@$(PYTHON) tools/run-tests
+
+test-wine:
+	@tools/setup nt
+	@$(PYTHON) tools/run-tests --only wine
 
 fuzz: setup
 	@$(PYTHON) tools/run-tests --only fuzz --fuzz-seconds $(or $(FUZZ_SECONDS),60)
@@ -60,4 +65,4 @@ format:
 clean:
 	rm -rf build
 
-.PHONY: help setup build drivers demo test fuzz crash bench install format-check format clean
+.PHONY: help setup build drivers demo test test-wine fuzz crash bench install format-check format clean

@@ -279,22 +279,26 @@ class Lab:
         kind = "dword" if isinstance(value, int) else "sz"
         self.command("reg", key, name, kind, value)
 
-    def run(self, program, *arguments, seconds=60, check=True, data=None):
-        """Runs a program of the build directory (or a path, or, without one, a system command)."""
+    def start_program(self, program, *arguments):
+        """The same as run, but returns the running process, its three streams pipes."""
         with contextlib.suppress(LabError):
             program = self.find(program)
         command = [str(word) for word in (self.wine, program, *arguments)]
-        process = subprocess.Popen(command, env=self._environment(), cwd=self.directory,
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, start_new_session=True,
-                                   preexec_fn=die_with_parent)
+        return subprocess.Popen(command, env=self._environment(), cwd=self.directory,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, start_new_session=True,
+                                preexec_fn=die_with_parent)
+
+    def run(self, program, *arguments, seconds=60, check=True, data=None):
+        """Runs a program of the build directory (or a path, or, without one, a system command)."""
+        process = self.start_program(program, *arguments)
         try:
             out, err = process.communicate(data or b"", timeout=seconds)
-            result = Result(command[1:], process.returncode, out, err)
+            result = Result(process.args[1:], process.returncode, out, err)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
-            result = Result(command[1:], None, out, err)
+            result = Result(process.args[1:], None, out, err)
         if check and result.code != 0:
             raise LabError(str(result))
         return result
