@@ -125,6 +125,9 @@ typedef struct {
             LARGE_INTEGER ByteOffset;
         } Write;
         struct {
+            struct io_security_context *SecurityContext;
+        } Create;
+        struct {
             ULONG OutputBufferLength;
             ULONG InputBufferLength;
             ULONG IoControlCode;
@@ -203,10 +206,18 @@ void IoReleaseCancelSpinLock(KIRQL irql);
 #define FILE_DEVICE_SECURE_OPEN        0x00000100
 #define FILE_CHARACTERISTIC_PNP_DEVICE 0x00000800
 
-#define FILE_DEVICE_DISK    0x00000007
-#define FILE_DEVICE_UNKNOWN 0x00000022
+#define FILE_DEVICE_DISK         0x00000007
+#define FILE_DEVICE_UNKNOWN      0x00000022
+#define FILE_DEVICE_VIRTUAL_DISK 0x00000024
+
+/* What ObReferenceObject counts. */
+struct fake_object {
+    uint32_t references; /* the creation's among them */
+    void (*destroy)(void *object);
+};
 
 struct device_object {
+    struct fake_object fake_object; /* first */
     PDRIVER_OBJECT DriverObject;
     PDEVICE_OBJECT NextDevice;
     PDEVICE_OBJECT AttachedDevice;
@@ -218,7 +229,6 @@ struct device_object {
     ULONG AlignmentRequirement;
     USHORT SectorSize;
     PDEVICE_OBJECT fake_below;
-    uint32_t fake_references; /* the creation's among them */
     bool fake_is_deleted;
     WCHAR fake_name[64];
 };
