@@ -127,7 +127,9 @@ uint32_t driver_request(struct driver_fixture *f, struct driver_call *call, uint
     assert_int_equal(vck_message_encode(vck_code_find(code)->request, message, call->buffer,
                                         sizeof(call->buffer), &bytes),
                      VCK_OK);
-    assert_int_equal(driver_open(f, &file, FILE_READ_DATA | FILE_WRITE_DATA), STATUS_SUCCESS);
+    status = (uint32_t)driver_open(f, &file, FILE_READ_DATA | FILE_WRITE_DATA);
+    if (status)
+        return status;
     driver_send(f, call, &file, code, (uint32_t)bytes, sizeof(call->buffer));
     status = driver_await(call);
     driver_close(f, &file);
