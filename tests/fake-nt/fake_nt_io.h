@@ -28,6 +28,8 @@ typedef struct fake_thread *PETHREAD;
 #define NormalPagePriority  16
 #define MdlMappingNoExecute 0x40000000
 
+typedef ULONG_PTR PFN_NUMBER;
+
 /* The page numbers follow. */
 typedef struct mdl {
     struct mdl *Next;
@@ -39,7 +41,6 @@ typedef struct mdl {
     ULONG ByteOffset;
 } MDL, *PMDL;
 
-SIZE_T MmSizeOfMdl(PVOID base, SIZE_T length);
 void MmInitializeMdl(PMDL mdl, PVOID base, SIZE_T length);
 void MmBuildMdlForNonPagedPool(PMDL mdl);
 void IoBuildPartialMdl(PMDL source, PMDL target, PVOID base, ULONG length);
