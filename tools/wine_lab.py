@@ -11,7 +11,8 @@
 A Lab makes a prefix in a directory of its own, loads each NAME.sys it finds below the build
 directory into one load-order group (one process: the drivers see each other), and at the end kills
 the wineserver of that prefix, and of no other, and removes the directory. Leaving the block raises
-LabError when a driver crashed or the verifier found something that the test did not take.
+LabError when a driver crashed or when vckverify, loaded first, found something that the test did
+not take.
 
 As a command: wine_lab.py --build-dir DIR --load NAME... [-- PROGRAM ARGUMENT...]
 """
@@ -23,6 +24,7 @@ import re
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -31,7 +33,13 @@ from pathlib import Path
 
 GROUP = "VckLab"
 CRASH_LOG = "crash.log"
+VERIFIER = "vckverify"
 FINDING_MARK = "VCKVERIFY "
+SUMMARY_MARK = "VCKVERIFY-SUMMARY "
+VERIFY = {name: 0x222000 + 4 * (0x900 + number) for number, name in enumerate(
+    ("FINDINGS", "DRIVERS", "SET_VARIABLE", "SET_MEMORY", "GET_MEMORY", "FAIL_ALLOCATION",
+     "SHUTDOWN", "QUARANTINE", "RESET"))}
+ADDR2LINE = "x86_64-w64-mingw32-addr2line"
 REGISTRY = r"""Windows Registry Editor Version 5.00
 
 [HKEY_CURRENT_USER\Software\Wine]
@@ -47,7 +55,7 @@ ENVIRONMENT = {
 # Drivers' DbgPrint, and KeBugCheckEx; programs are run without any of it.
 SESSION_DEBUG = "-all,warn+debugstr,err+ntoskrnl"
 DEBUG_LINE = re.compile(r"^(?:[0-9.]+:)?(?:[0-9a-f]{4}:)+warn:debugstr:\w+ "
-                        r"[0-9A-F]{8}:[0-9A-F]{8}: (.*)$")
+                        r"[0-9A-Fa-f]{8}:[0-9A-Fa-f]{8}: (.*)$")
 WIN32_CODES = {2: "not found", 5: "access denied or the driver's process is gone",
                126: "a module it imports is missing", 127: "an import is missing",
                232: "the driver's process is gone", 1053: "it crashed or hung in DriverEntry",
@@ -96,6 +104,70 @@ class Result:
         return f"{' '.join(self.command)} {how}\n{self.out}{self.err}".rstrip()
 
 
+class Finding:
+    """What the verifier says: kind, driver (its file's name), text; stack, where it was found, and
+    origin, where the thing comes from (allocated, locked, ...): lists of frames as texts."""
+
+    def __init__(self, line, symbols):
+        head, _, self.text = line.partition(" text=")
+        words = dict(word.partition("=")[::2] for word in head.split()[1:])
+        self.kind, self.driver = words["kind"], words["driver"]
+        self.stack, self.origin = (
+            [symbols.name(frame) for frame in words.get(which, "").split(",") if frame]
+            for which in ("stack", "origin"))
+
+    def __str__(self):
+        lines = [f"{self.driver}: {self.kind}: {self.text}"]
+        lines += [f"    {frame}" for frame in self.stack]
+        if self.origin:
+            lines += ["  from", *(f"    {frame}" for frame in self.origin)]
+        return "\n".join(lines)
+
+
+class Symbols:
+    """Names of addresses in drivers, from the NAME.debug beside each NAME.sys."""
+
+    def __init__(self):
+        self.files = {}
+        self.names = {}
+        self.addr2line = shutil.which(ADDR2LINE) or shutil.which("addr2line")
+
+    def add(self, image):
+        for path in (image.with_suffix(".debug"), image):
+            if path.exists():
+                self.files[image.name.lower()] = path
+                return
+
+    def name(self, frame):
+        """example.sys+0x1234: what is there, if that is known. A frame is a return address: the
+        call is before it."""
+        if frame not in self.names:
+            self.names[frame] = self._look_up(frame)
+        return self.names[frame]
+
+    def _look_up(self, frame):
+        module, _, offset = frame.partition("+")
+        path = self.files.get(module.lower())
+        if not path or not self.addr2line or not offset:
+            return frame
+        address = pe_image_base(path) + int(offset, 16) - 1
+        done = subprocess.run([self.addr2line, "-f", "-e", str(path), f"{address:#x}"],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                              check=False)
+        function, _, place = done.stdout.strip().partition("\n")
+        if done.returncode or function in ("", "??"):
+            return frame
+        place = "/".join(place.split(" ")[0].split("/")[-2:])
+        return f"{frame} {function} ({place})"
+
+
+def pe_image_base(path):
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    at = int.from_bytes(head[0x3C:0x40], "little")
+    return int.from_bytes(head[at + 0x30:at + 0x38], "little")
+
+
 class Lab:
     def __init__(self, build_dir=None, directory=None, group=GROUP, keep=False):
         """directory: made and removed, unless keep; default: a temporary one."""
@@ -112,7 +184,7 @@ class Lab:
         self.prefix = self.directory / "prefix"
         self.log_path = self.directory / "debug.log"
         self.loaded = []
-        self.images = {}
+        self.symbols = Symbols()
         self.session = None
         self._answers = b""
         self._taken = 0
@@ -257,7 +329,7 @@ class Lab:
         source = self.find(path or f"{name}.sys")
         place = self.drive_c / "windows/system32/drivers" / f"{name}.sys"
         shutil.copyfile(source, place)
-        self.images[f"{name}.sys".lower()] = source
+        self.symbols.add(source)
         self.command("load", name, f"C:\\windows\\system32\\drivers\\{name}.sys", self.group,
                      seconds=seconds)
         self.loaded.append(name)
@@ -303,6 +375,36 @@ class Lab:
             raise LabError(str(result))
         return result
 
+    # ---- the verifier ----
+
+    def inject_variable(self, vendor, name, value, attributes=7):
+        """A firmware variable: vendor a uuid.UUID; no value: it goes."""
+        text = name.encode("utf-16-le")
+        self.ioctl("VckVerify", VERIFY["SET_VARIABLE"],
+                   vendor.bytes_le + struct.pack("<II", attributes, len(text)) + text + value)
+
+    def inject_memory(self, physical, data):
+        """Physical memory that MmMapIoSpace maps."""
+        self.ioctl("VckVerify", VERIFY["SET_MEMORY"], struct.pack("<Q", physical) + data)
+
+    def read_memory(self, physical, count):
+        """What is now in memory that was injected."""
+        return self.ioctl("VckVerify", VERIFY["GET_MEMORY"], struct.pack("<Q", physical), count)
+
+    def fail_allocation(self, name, nth):
+        """Lets the driver's nth allocation from now on fail (0: none); how many it made since this
+        was last called."""
+        data = struct.pack("<I", nth) + f"{name}.sys".lower().encode()
+        return struct.unpack("<Q", self.ioctl("VckVerify", VERIFY["FAIL_ALLOCATION"], data, 8))[0]
+
+    def send_shutdown(self):
+        """IRP_MJ_SHUTDOWN to all devices registered for it; how many."""
+        return struct.unpack("<I", self.ioctl("VckVerify", VERIFY["SHUTDOWN"], b"", 4))[0]
+
+    def set_quarantine(self, count):
+        """How many bytes of freed pool are kept from being used again."""
+        self.ioctl("VckVerify", VERIFY["QUARANTINE"], struct.pack("<Q", count))
+
     # ---- what happened ----
 
     def debug_lines(self):
@@ -327,15 +429,53 @@ class Lab:
             (self.drive_c / CRASH_LOG).unlink()
         return text
 
+    def findings(self):
+        """What the verifier found and was not taken, oldest first."""
+        lines = [line for line in self.debug_lines() if line.startswith(FINDING_MARK)]
+        return [Finding(line[len(FINDING_MARK):], self.symbols) for line in lines[self._taken:]]
+
+    def take_findings(self):
+        """The findings; what was taken no longer fails the test."""
+        found = self.findings()
+        self._taken += len(found)
+        return found
+
+    def summary(self, name):
+        """What a driver did until it was last unloaded, as {counter: number}."""
+        lines = [line.split()[1:] for line in self.debug_lines()
+                 if line.startswith(f"{SUMMARY_MARK}driver={name.lower()}.sys ")]
+        if not lines:
+            raise LabError(f"{name} was not unloaded under the verifier")
+        return {key: int(value) for key, _, value in
+                (word.partition("=") for word in lines[-1][1:])}
+
     def check(self):
         """Raises when a driver crashed or something was found that was not taken."""
-        crash = self.crash_log()
+        crash = self.crash_report()
         if crash:
             raise LabError(f"a driver crashed:\n{crash}\n" + "\n".join(self.debug_lines()[-40:]))
+        found = self.findings()
+        if found:
+            raise LabError(f"{len(found)} findings:\n" + "\n".join(map(str, found)))
+
+    def crash_report(self):
+        """The part of the crash log that says what happened, with names for the drivers' frames."""
+        kept = []
+        is_kept = True
+        for line in self.crash_log().splitlines():
+            if line.startswith("Modules:"):
+                is_kept = False
+            elif line.startswith("Unhandled exception"):
+                is_kept = True
+            if is_kept:
+                kept.append(re.sub(r"in (\S+\.sys) \(\+(0x[0-9a-f]+)\)",
+                                   lambda m: self.symbols.name(f"{m.group(1)}+{m.group(2)}"), line))
+        return "\n".join(kept)
 
     def explain(self):
         """After a failure: what the drivers said last, as comments of a test's output."""
-        for line in [*self.debug_lines()[-40:], *self.crash_log().splitlines()]:
+        for line in [*self.debug_lines()[-40:], *self.crash_report().splitlines(),
+                     *(line for finding in self.findings() for line in str(finding).splitlines())]:
             print(f"# {line}", file=sys.stderr)
 
 

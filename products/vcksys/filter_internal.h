@@ -17,6 +17,7 @@
 #include "vck/list.h"
 #include "vck/request.h"
 #include "vck/rundown.h"
+#include "vck/wait_queue.h"
 
 #define FILTER_TAG VCK_TAG('V', 'f', 'l', 't')
 
@@ -26,11 +27,9 @@ struct lane {
     struct vck_future future; /* the task's */
     struct vck_task task;
     struct vck_task_join join;
+    struct vck_waiter waiter;
     struct filter *filter;
-    struct vck_link idle_link; /* in the filter's idle lanes */
-    struct vck_waker waker;    /* the task's, from its first poll on */
-    uint32_t owner;            /* OWNER_* */
-    PIRP irp;                  /* NULL: idle */
+    PIRP irp; /* NULL: idle */
     struct vck_disk_lower_origin origin;
     struct vck_request request;
     struct view_trim trim;
@@ -63,8 +62,7 @@ struct filter {
     bool is_leaving;
     struct lane *lanes; /* atomic: binding->lanes */
     struct vck_irp_queue queue;
-    struct vck_spinlock idle_lock;
-    struct vck_link idle;      /* lanes without an IRP, the last used first */
+    struct vck_wait_queue idle;
     uint32_t refuses_writes;   /* atomic */
     struct filter_usage usage; /* atomic */
 };
@@ -108,8 +106,7 @@ bool filter_holds_ciphertext(struct filter *filter);
 void filter_lane_init(struct lane *lane, struct filter *filter);
 /* Has every lane end once no IRP is left. */
 void filter_lanes_end(struct filter *filter, struct binding *binding);
-/* Begins or queues an IRP, with `bound` acquired for it and a hold on `dispatches`. STATUS_PENDING.
- * DISPATCH. */
+/* Queues an IRP, with `bound` acquired for it. STATUS_PENDING. DISPATCH. */
 NTSTATUS filter_enqueue(struct filter *filter, PIRP irp);
 /* The queue's: completes one that was cancelled. */
 void filter_irp_cancelled(struct vck_irp_queue *queue, PIRP irp);
