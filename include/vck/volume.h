@@ -102,6 +102,9 @@ VCK_CHECKED vck_status vck_volume_resume(struct vck_volume *volume) VCK_CAN_WAIT
 /* Returns when no batch is in flight, all replicas are equal and the journal is zero, durably; the
  * intent is then "paused". Idle: success. */
 VCK_CHECKED vck_status vck_volume_pause(struct vck_volume *volume) VCK_CAN_WAIT;
+/* Brings a running sweep to a batch boundary without recording anything else than that it runs: the
+ * next attach, or start, goes on. For a system that goes down. Harmless when none runs. PASSIVE. */
+void vck_volume_halt(struct vck_volume *volume) VCK_CAN_WAIT;
 /* Upper bound for the sweep; 0: none. Takes effect with the next batch. */
 void vck_volume_set_rate(struct vck_volume *volume, uint32_t mib_per_s);
 

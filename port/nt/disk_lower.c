@@ -23,6 +23,14 @@ static void begin_mdl(PMDL mdl, void *from, uint32_t size_bytes)
 }
 #pragma GCC diagnostic pop
 
+/* As MmSizeOfMdl. */
+static size_t mdl_size(const void *at, uint64_t size_bytes)
+{
+    uint64_t pages = ((uintptr_t)at % PAGE_SIZE + size_bytes + PAGE_SIZE - 1) / PAGE_SIZE;
+
+    return sizeof(MDL) + (size_t)pages * sizeof(PFN_NUMBER);
+}
+
 static PMDL build_mdl(struct slot *slot)
 {
     const struct vck_disk_io *io = slot->io;
@@ -179,7 +187,7 @@ static void start(struct slot *slot, struct vck_disk_io *io)
     slot->large_mdl = NULL;
     /* One IRP where memory can be had, and several where it cannot. */
     if (is_transfer && io->size_bytes > RESERVED_BYTES)
-        slot->large_mdl = vck_alloc(MmSizeOfMdl(io->buffer, io->size_bytes), DISK_LOWER_TAG);
+        slot->large_mdl = vck_alloc(mdl_size(io->buffer, io->size_bytes), DISK_LOWER_TAG);
     size_piece(slot);
     send(slot);
 }
@@ -342,7 +350,7 @@ static const struct vck_disk_ops lower_ops = {
 static vck_status make_slots(struct lower_disk *disk)
 {
     /* From the last byte of a page: as many pages as any buffer of the size can touch. */
-    SIZE_T mdl_bytes = MmSizeOfMdl((void *)(uintptr_t)(PAGE_SIZE - 1), RESERVED_BYTES);
+    size_t mdl_bytes = mdl_size((const void *)(uintptr_t)(PAGE_SIZE - 1), RESERVED_BYTES);
 
     for (uint32_t i = 0; i < SLOT_COUNT; i++) {
         struct slot *slot = &disk->slots[i];

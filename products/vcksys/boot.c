@@ -15,8 +15,9 @@
 static struct {
     struct vck_control_host *host;
     struct vck_mutex lock;
-    struct vck_handover handover; /* covered by lock */
-    bool has_handover;            /* atomic, so that devices after the boot cost a look */
+    struct vck_handover handover; /* these two are covered by lock */
+    VCK_ALIGNAS(8) uint8_t info[PARTITION_INFO_BYTES];
+    bool has_handover; /* atomic, so that devices after the boot cost a look */
 } boot;
 
 static void forget(void)
@@ -146,21 +147,19 @@ static void bind_matching(struct filter *filter) VCK_CAN_WAIT
 
 /* ---- matching ---- */
 
+/* Under the lock. NOT_FOUND: not a partition of a GPT; NO_MEMORY: it may be. */
 static vck_status partition_of(struct filter *filter, struct vck_guid *ret_guid) VCK_CAN_WAIT
 {
-    uint8_t *info = vck_alloc(PARTITION_INFO_BYTES, BOOT_TAG);
     ULONG size_bytes = 0;
-    vck_status status = VCK_NOT_FOUND;
-    NTSTATUS nt;
+    NTSTATUS nt =
+        vck_disk_lower_ioctl(filter_lower_device(filter), IOCTL_DISK_GET_PARTITION_INFO_EX,
+                             boot.info, 0, sizeof(boot.info), &size_bytes);
 
-    if (!info)
+    if (nt == STATUS_INSUFFICIENT_RESOURCES)
         return VCK_NO_MEMORY;
-    nt = vck_disk_lower_ioctl(filter_lower_device(filter), IOCTL_DISK_GET_PARTITION_INFO_EX, info,
-                              0, PARTITION_INFO_BYTES, &size_bytes);
-    if (NT_SUCCESS(nt))
-        status = partition_guid_of((struct vck_bytes){info, size_bytes}, ret_guid);
-    vck_free(info);
-    return status;
+    if (!NT_SUCCESS(nt))
+        return VCK_NOT_FOUND;
+    return partition_guid_of((struct vck_bytes){boot.info, size_bytes}, ret_guid);
 }
 
 static bool is_bound(struct filter *filter) VCK_CAN_WAIT
@@ -172,14 +171,25 @@ static bool is_bound(struct filter *filter) VCK_CAN_WAIT
     return volume != NULL;
 }
 
+/* It may be the one: better no writes than wrong ones. */
+static void refuse_unknown(struct filter *filter)
+{
+    vck_log_error("boot: no memory to look at a device; it refuses writes");
+    filter_set_write_refusal(filter, true);
+}
+
 static void look_at(struct filter *filter) VCK_CAN_WAIT
 {
     struct vck_guid partition;
+    vck_status status;
 
-    if (is_bound(filter) || partition_of(filter, &partition))
+    if (is_bound(filter))
         return;
     vck_mutex_acquire(&boot.lock);
-    if (vck_handover_matches(&boot.handover, &partition))
+    status = partition_of(filter, &partition);
+    if (status == VCK_NO_MEMORY)
+        refuse_unknown(filter);
+    else if (status == VCK_OK && vck_handover_matches(&boot.handover, &partition))
         bind_matching(filter);
     else
         vck_log_info("boot: a device of another partition starts as it is");
@@ -200,11 +210,8 @@ void boot_device_started(void *context, struct filter *filter)
         return;
     status =
         KeExpandKernelStackAndCalloutEx(look_on_expanded_stack, filter, STACK_BYTES, TRUE, NULL);
-    if (NT_SUCCESS(status))
-        return;
-    /* It may be the one: better no writes than wrong ones. */
-    vck_log_error("boot: no stack to look at a device; it refuses writes");
-    filter_set_write_refusal(filter, true);
+    if (!NT_SUCCESS(status))
+        refuse_unknown(filter);
 }
 
 /* ---- up and down ---- */

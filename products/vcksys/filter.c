@@ -96,7 +96,8 @@ static void init_filter(struct filter *filter, PDEVICE_OBJECT device, PDEVICE_OB
     vck_mutex_init(&filter->control);
     vck_spinlock_init(&filter->state);
     vck_irp_queue_init(&filter->queue, filter_irp_cancelled);
-    vck_wait_queue_init(&filter->idle);
+    vck_spinlock_init(&filter->idle_lock);
+    vck_link_init(&filter->idle);
     filter->signature = FILTER_SIGNATURE;
 }
 

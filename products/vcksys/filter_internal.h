@@ -17,7 +17,6 @@
 #include "vck/list.h"
 #include "vck/request.h"
 #include "vck/rundown.h"
-#include "vck/wait_queue.h"
 
 #define FILTER_TAG VCK_TAG('V', 'f', 'l', 't')
 
@@ -27,9 +26,11 @@ struct lane {
     struct vck_future future; /* the task's */
     struct vck_task task;
     struct vck_task_join join;
-    struct vck_waiter waiter;
     struct filter *filter;
-    PIRP irp; /* NULL: idle */
+    struct vck_link idle_link; /* in the filter's idle lanes */
+    struct vck_waker waker;    /* the task's, from its first poll on */
+    uint32_t owner;            /* OWNER_* */
+    PIRP irp;                  /* NULL: idle */
     struct vck_disk_lower_origin origin;
     struct vck_request request;
     struct view_trim trim;
@@ -62,7 +63,8 @@ struct filter {
     bool is_leaving;
     struct lane *lanes; /* atomic: binding->lanes */
     struct vck_irp_queue queue;
-    struct vck_wait_queue idle;
+    struct vck_spinlock idle_lock;
+    struct vck_link idle;      /* lanes without an IRP, the last used first */
     uint32_t refuses_writes;   /* atomic */
     struct filter_usage usage; /* atomic */
 };
@@ -106,7 +108,8 @@ bool filter_holds_ciphertext(struct filter *filter);
 void filter_lane_init(struct lane *lane, struct filter *filter);
 /* Has every lane end once no IRP is left. */
 void filter_lanes_end(struct filter *filter, struct binding *binding);
-/* Queues an IRP, with `bound` acquired for it. STATUS_PENDING. DISPATCH. */
+/* Begins or queues an IRP, with `bound` acquired for it and a hold on `dispatches`. STATUS_PENDING.
+ * DISPATCH. */
 NTSTATUS filter_enqueue(struct filter *filter, PIRP irp);
 /* The queue's: completes one that was cancelled. */
 void filter_irp_cancelled(struct vck_irp_queue *queue, PIRP irp);

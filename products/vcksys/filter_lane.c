@@ -1,30 +1,115 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lanes: tasks that take IRPs out of the filter's queue, carry each out through the volume and
- * complete it.
+ * Lanes: each carries one IRP through the volume at a time and completes it.
  *
- *     idle --take--> begin --> request(s) --> finish --> idle ... until the binding ends
+ *     idle --taken by--> its task --------> begin --> request(s) --> finish --> idle
+ *       |                                     ^            |
+ *       +--> whoever sends a read: begins it at once       | pending: hands the lane to its task
+ *
+ * A read goes down on the thread that sends it, so that the disk works while a worker wakes; what
+ * needs the processor first (a write is encrypted) is for the workers.
  */
 #include "products/vcksys/filter_internal.h"
 
 /* IRPs a lane may finish in one poll before the other tasks of its worker have their turn. */
 #define IRPS_PER_POLL 8u
 
-/* ---- in ---- */
+/* lane->owner: who may poll the lane's request. */
+enum {
+    OWNER_TASK,
+    OWNER_SENDER,
+    OWNER_SENDER_WOKEN, /* and the task was woken meanwhile */
+};
 
-NTSTATUS filter_enqueue(struct filter *filter, PIRP irp)
+/* ---- idle lanes: owner, idle_link and waker are under the filter's idle_lock ---- */
+
+/* The lane that went idle last, for the caller to use at once; NULL: all are busy. */
+static struct lane *take_idle(struct filter *filter)
 {
-    vck_irp_queue_put(&filter->queue, irp);
-    vck_wait_queue_wake_one(&filter->idle);
-    return STATUS_PENDING;
+    struct lane *lane = NULL;
+    struct vck_link *link;
+
+    vck_spinlock_acquire(&filter->idle_lock);
+    link = vck_list_pop_front(&filter->idle);
+    if (link) {
+        lane = VCK_CONTAINER_OF(link, struct lane, idle_link);
+        lane->owner = OWNER_SENDER;
+    }
+    vck_spinlock_release(&filter->idle_lock);
+    return lane;
 }
 
-void filter_irp_cancelled(struct vck_irp_queue *queue, PIRP irp)
+/* Has the task of an idle lane look at the queue. False: all are busy, and look by themselves. */
+static bool wake_idle(struct filter *filter)
 {
-    struct filter *filter = VCK_CONTAINER_OF(queue, struct filter, queue);
+    struct vck_waker waker = vck_waker_noop;
+    struct vck_link *link;
 
-    (void)filter_complete(irp, STATUS_CANCELLED, 0);
-    vck_rundown_release(&filter->bound);
+    vck_spinlock_acquire(&filter->idle_lock);
+    link = vck_list_pop_front(&filter->idle);
+    if (link) {
+        struct lane *lane = VCK_CONTAINER_OF(link, struct lane, idle_link);
+
+        waker = lane->waker.ops->clone(lane->waker.data);
+    }
+    vck_spinlock_release(&filter->idle_lock);
+    waker.ops->wake(waker.data);
+    waker.ops->drop(waker.data);
+    return link != NULL;
+}
+
+/* The task's, or a sender's that leaves it. */
+static void go_idle(struct lane *lane)
+{
+    struct filter *filter = lane->filter;
+
+    vck_spinlock_acquire(&filter->idle_lock);
+    lane->owner = OWNER_TASK;
+    vck_list_push_front(&filter->idle, &lane->idle_link);
+    vck_spinlock_release(&filter->idle_lock);
+}
+
+/* For the task. False: the lane is a sender's, who learns that there was a wake. */
+static bool claim(struct lane *lane)
+{
+    struct filter *filter = lane->filter;
+    bool is_tasks;
+
+    vck_spinlock_acquire(&filter->idle_lock);
+    is_tasks = lane->owner == OWNER_TASK;
+    if (is_tasks)
+        vck_link_remove(&lane->idle_link);
+    else
+        lane->owner = OWNER_SENDER_WOKEN;
+    vck_spinlock_release(&filter->idle_lock);
+    return is_tasks;
+}
+
+/* For the task, of a lane it has made idle. False: somebody has taken it since. */
+static bool claim_idle(struct lane *lane)
+{
+    struct filter *filter = lane->filter;
+    bool was_idle;
+
+    vck_spinlock_acquire(&filter->idle_lock);
+    was_idle = vck_link_is_linked(&lane->idle_link);
+    vck_link_remove(&lane->idle_link);
+    vck_spinlock_release(&filter->idle_lock);
+    return was_idle;
+}
+
+/* From a sender to the task. The request is pending, and what it waits for may have come. */
+static void hand_over(struct lane *lane)
+{
+    struct filter *filter = lane->filter;
+    bool was_woken;
+
+    vck_spinlock_acquire(&filter->idle_lock);
+    was_woken = lane->owner == OWNER_SENDER_WOKEN;
+    lane->owner = OWNER_TASK;
+    vck_spinlock_release(&filter->idle_lock);
+    if (was_woken)
+        lane->waker.ops->wake(lane->waker.data);
 }
 
 /* What is in the lanes' memory is part of a lane, and nothing else is. */
@@ -135,16 +220,15 @@ static NTSTATUS begin(struct lane *lane, bool *ret_has_request)
     return nt_status;
 }
 
+/* The hold on `bound` is given back by whoever has brought the lane to rest. */
 static void finish(struct lane *lane, NTSTATUS nt_status, ULONG_PTR information)
 {
-    struct filter *filter = lane->filter;
     PIRP irp = lane->irp;
 
     lane->irp = NULL;
     irp->IoStatus.Status = nt_status;
     irp->IoStatus.Information = information;
     IoCompleteRequest(irp, IO_DISK_INCREMENT);
-    vck_rundown_release(&filter->bound);
 }
 
 /* What the device below said, where the failure is one of the device. */
@@ -172,33 +256,6 @@ static bool advance(struct lane *lane)
     return true;
 }
 
-/* ---- the task ---- */
-
-/* As the waiter leaves the queue, a wake may have been meant for another lane. */
-static void stop_waiting(struct lane *lane)
-{
-    struct filter *filter = lane->filter;
-
-    vck_wait_queue_cancel(&filter->idle, &lane->waiter);
-    if (!vck_irp_queue_is_empty(&filter->queue))
-        vck_wait_queue_wake_one(&filter->idle);
-}
-
-static bool take_irp(struct lane *lane, const struct vck_waker *waker)
-{
-    struct filter *filter = lane->filter;
-
-    lane->irp = vck_irp_queue_take(&filter->queue);
-    if (lane->irp)
-        return true;
-    vck_wait_queue_register(&filter->idle, &lane->waiter, waker);
-    lane->irp = vck_irp_queue_take(&filter->queue);
-    if (!lane->irp)
-        return false;
-    stop_waiting(lane);
-    return true;
-}
-
 /* With an IRP that was just taken. False: it has ended without a request. */
 static bool begin_irp(struct lane *lane)
 {
@@ -210,29 +267,122 @@ static bool begin_irp(struct lane *lane)
     return has_request;
 }
 
-static enum vck_poll rest(struct lane *lane)
+/* To the IRP's end (READY) or to where it waits. */
+static enum vck_poll go_on(struct lane *lane, const struct vck_waker *waker)
 {
-    if (!__atomic_load_n(&lane->filter->binding->is_ending, __ATOMIC_ACQUIRE))
-        return VCK_PENDING;
-    vck_wait_queue_cancel(&lane->filter->idle, &lane->waiter);
+    do {
+        if (vck_future_poll(&lane->request.future, waker) == VCK_PENDING)
+            return VCK_PENDING;
+    } while (!advance(lane));
+    return VCK_READY;
+}
+
+/* ---- in ---- */
+
+/* Begins the IRP on this thread. It holds `bound` once more than the IRP does, as the lane must be
+ * there until it has let go of it. */
+static void send_now(struct lane *lane, PIRP irp)
+{
+    struct filter *filter = lane->filter;
+
+    lane->irp = irp;
+    if (begin_irp(lane) && go_on(lane, &lane->waker) == VCK_PENDING) {
+        hand_over(lane);
+        return;
+    }
+    go_idle(lane);
+    if (!vck_irp_queue_is_empty(&filter->queue))
+        (void)wake_idle(filter);
+    vck_rundown_release(&filter->bound);
+}
+
+static bool begins_at_once(PIRP irp)
+{
+    return IoGetCurrentIrpStackLocation(irp)->MajorFunction == IRP_MJ_READ &&
+           vck_current_level() <= VCK_LEVEL_APC;
+}
+
+NTSTATUS filter_enqueue(struct filter *filter, PIRP irp)
+{
+    struct lane *lane = NULL;
+
+    if (begins_at_once(irp) && vck_rundown_acquire(&filter->bound)) {
+        lane = take_idle(filter);
+        if (lane) {
+            IoMarkIrpPending(irp);
+            send_now(lane, irp);
+        }
+        vck_rundown_release(&filter->bound);
+    }
+    if (!lane) {
+        vck_irp_queue_put(&filter->queue, irp);
+        (void)wake_idle(filter);
+    }
+    return STATUS_PENDING;
+}
+
+void filter_irp_cancelled(struct vck_irp_queue *queue, PIRP irp)
+{
+    struct filter *filter = VCK_CONTAINER_OF(queue, struct filter, queue);
+
+    (void)filter_complete(irp, STATUS_CANCELLED, 0);
+    vck_rundown_release(&filter->bound);
+}
+
+/* ---- the task ---- */
+
+/* With the lane claimed. False: it is idle, and may be a sender's already. */
+static bool take_irp(struct lane *lane)
+{
+    struct filter *filter = lane->filter;
+
+    for (;;) {
+        lane->irp = vck_irp_queue_take(&filter->queue);
+        if (lane->irp)
+            return true;
+        go_idle(lane);
+        /* Whoever puts an IRP looks for an idle lane afterwards; this looks the other way round. */
+        if (vck_irp_queue_is_empty(&filter->queue) || !claim_idle(lane))
+            return false;
+    }
+}
+
+static bool is_ending(const struct lane *lane)
+{
+    return __atomic_load_n(&lane->filter->binding->is_ending, __ATOMIC_SEQ_CST) != 0;
+}
+
+/* No IRP is left, so that no sender has the lane. */
+static enum vck_poll end(struct lane *lane)
+{
+    (void)claim_idle(lane);
+    lane->waker.ops->drop(lane->waker.data);
     return VCK_READY;
 }
 
 static enum vck_poll lane_poll(struct vck_future *self, const struct vck_waker *waker)
 {
     struct lane *lane = VCK_CONTAINER_OF(self, struct lane, future);
+    struct filter *filter = lane->filter;
 
+    if (!claim(lane))
+        return VCK_PENDING;
+    if (!lane->waker.ops)
+        lane->waker = waker->ops->clone(waker->data);
     for (uint32_t i = 0; i < IRPS_PER_POLL; i++) {
         if (!lane->irp) {
-            if (!take_irp(lane, waker))
-                return rest(lane);
-            if (!begin_irp(lane))
+            if (is_ending(lane))
+                return end(lane);
+            if (!take_irp(lane))
+                return is_ending(lane) ? end(lane) : VCK_PENDING;
+            if (!begin_irp(lane)) {
+                vck_rundown_release(&filter->bound);
                 continue;
+            }
         }
-        do {
-            if (vck_future_poll(&lane->request.future, waker) == VCK_PENDING)
-                return VCK_PENDING;
-        } while (!advance(lane));
+        if (go_on(lane, waker) == VCK_PENDING)
+            return VCK_PENDING;
+        vck_rundown_release(&filter->bound);
     }
     waker->ops->wake(waker->data);
     return VCK_PENDING;
@@ -249,12 +399,13 @@ void filter_lane_init(struct lane *lane, struct filter *filter)
 {
     lane->future = (struct vck_future){.poll = lane_poll, .drop = lane_drop};
     lane->filter = filter;
-    vck_waiter_init(&lane->waiter);
+    vck_link_init(&lane->idle_link);
     vck_task_init(&lane->task, &lane->future);
 }
 
 void filter_lanes_end(struct filter *filter, struct binding *binding)
 {
-    __atomic_store_n(&binding->is_ending, 1, __ATOMIC_RELEASE);
-    vck_wait_queue_wake_all(&filter->idle);
+    __atomic_store_n(&binding->is_ending, 1, __ATOMIC_SEQ_CST);
+    while (wake_idle(filter))
+        ;
 }

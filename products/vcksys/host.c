@@ -7,13 +7,10 @@
 #include "policy.h"
 #include "port/nt/name.h"
 #include "vck/log.h"
-#include "vck/thread.h"
 
 #define HOST_TAG          VCK_TAG('V', 'h', 's', 't')
 #define DISMOUNT_TRIES    100u
 #define DISMOUNT_PAUSE_NS 100000000u
-#define HALT_TRIES        500
-#define HALT_PAUSE_NS     10000000u
 
 static struct {
     struct vck_control_host control;
@@ -321,25 +318,12 @@ void host_allow_unload(PDRIVER_UNLOAD unload)
     host_look_at_unload(&host.control);
 }
 
-static bool is_moving(struct vck_volume *volume)
-{
-    struct vck_volume_status status;
-
-    vck_volume_query(volume, &status);
-    return status.state == VCK_STATE_ENCRYPTING || status.state == VCK_STATE_DECRYPTING;
-}
-
 void host_shutdown(struct vck_control_host *control)
 {
     struct vck_volume *volume;
 
     for (uint32_t i = 0; vck_registry_at(control->registry, i, &volume) == VCK_OK; i++) {
-        vck_volume_request_stop(volume);
-        vck_volume_release(volume);
-    }
-    for (uint32_t i = 0; vck_registry_at(control->registry, i, &volume) == VCK_OK; i++) {
-        for (int tries = 0; tries < HALT_TRIES && is_moving(volume); tries++)
-            vck_thread_sleep(HALT_PAUSE_NS);
+        vck_volume_halt(volume);
         vck_volume_release(volume);
     }
 }

@@ -392,6 +392,14 @@ vck_status vck_volume_pause(struct vck_volume *volume)
     return status;
 }
 
+void vck_volume_halt(struct vck_volume *volume)
+{
+    vck_mutex_acquire(&volume->control);
+    volume_sweep_halt(volume);
+    reap(volume);
+    vck_mutex_release(&volume->control);
+}
+
 void vck_volume_set_rate(struct vck_volume *volume, uint32_t mib_per_s)
 {
     __atomic_store_n(&volume->rate_mib_s, mib_per_s, __ATOMIC_RELAXED);

@@ -75,6 +75,10 @@ static size_t describe_partition(const struct fake_disk *disk, uint8_t *answer, 
 {
     vck_store_le64(answer + at, PARTITION_START);
     vck_store_le64(answer + at + 8, disk->options.size_bytes);
+    if (at == 8 && disk->partition_guid) {
+        vck_store_le32(answer, 1);
+        memcpy(answer + 48, disk->partition_guid, 16);
+    }
     return at == 0 ? 32 : 144;
 }
 

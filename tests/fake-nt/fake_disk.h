@@ -42,6 +42,7 @@ struct fake_disk {
     NTSTATUS fail_status;  /* ... with this */
     int64_t short_in;      /* atomic: the same for a transfer that moves half */
     ULONG answer_limit;    /* longest answer to an IOCTL, then STATUS_BUFFER_OVERFLOW; 0: any */
+    const uint8_t *partition_guid; /* it is a partition of a GPT; NULL: of an MBR */
     NTSTATUS start_status; /* of START_DEVICE and DEVICE_USAGE_NOTIFICATION */
 
     struct fake_disk_seen read, write;

@@ -123,5 +123,6 @@ void RtlInitUnicodeString(PUNICODE_STRING string, PCWSTR from);
 BOOLEAN RtlEqualUnicodeString(PCUNICODE_STRING a, PCUNICODE_STRING b, BOOLEAN ignore_case);
 
 #include "fake_nt_io.h"
+#include "fake_nt_system.h"
 
 #endif

@@ -100,6 +100,16 @@ size_t fake_live_devices(void)
     return __atomic_load_n(&live_devices, __ATOMIC_RELAXED);
 }
 
+static void destroy_device(void *object)
+{
+    PDEVICE_OBJECT device = object;
+
+    VCK_ASSERT(device->fake_is_deleted);
+    free(device->DeviceExtension);
+    free(device);
+    __atomic_fetch_sub(&live_devices, 1, __ATOMIC_RELAXED);
+}
+
 NTSTATUS IoCreateDevice(PDRIVER_OBJECT driver, ULONG extension_bytes, PUNICODE_STRING name,
                         DEVICE_TYPE type, ULONG characteristics, BOOLEAN exclusive,
                         PDEVICE_OBJECT *ret_device)
@@ -117,7 +127,7 @@ NTSTATUS IoCreateDevice(PDRIVER_OBJECT driver, ULONG extension_bytes, PUNICODE_S
     device->Characteristics = characteristics;
     device->Flags = DO_DEVICE_INITIALIZING;
     device->StackSize = 1;
-    device->fake_references = 1;
+    device->fake_object = (struct fake_object){.references = 1, .destroy = destroy_device};
     if (extension_bytes)
         device->DeviceExtension = calloc(1, extension_bytes);
     if (name)
@@ -131,23 +141,19 @@ NTSTATUS IoCreateDevice(PDRIVER_OBJECT driver, ULONG extension_bytes, PUNICODE_S
 
 void ObReferenceObject(PVOID object)
 {
-    PDEVICE_OBJECT device = object;
+    struct fake_object *counted = object;
 
-    VCK_ASSERT(__atomic_fetch_add(&device->fake_references, 1, __ATOMIC_RELAXED) != 0);
+    VCK_ASSERT(__atomic_fetch_add(&counted->references, 1, __ATOMIC_RELAXED) != 0);
 }
 
 void ObDereferenceObject(PVOID object)
 {
-    PDEVICE_OBJECT device = object;
-    uint32_t before = __atomic_fetch_sub(&device->fake_references, 1, __ATOMIC_ACQ_REL);
+    struct fake_object *counted = object;
+    uint32_t before = __atomic_fetch_sub(&counted->references, 1, __ATOMIC_ACQ_REL);
 
     VCK_ASSERT(before != 0);
-    if (before > 1)
-        return;
-    VCK_ASSERT(device->fake_is_deleted);
-    free(device->DeviceExtension);
-    free(device);
-    __atomic_fetch_sub(&live_devices, 1, __ATOMIC_RELAXED);
+    if (before == 1)
+        counted->destroy(object);
 }
 
 void IoDeleteDevice(PDEVICE_OBJECT device)

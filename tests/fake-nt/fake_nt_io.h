@@ -28,6 +28,8 @@ typedef struct fake_thread *PETHREAD;
 #define NormalPagePriority  16
 #define MdlMappingNoExecute 0x40000000
 
+typedef ULONG_PTR PFN_NUMBER;
+
 /* The page numbers follow. */
 typedef struct mdl {
     struct mdl *Next;
@@ -39,7 +41,6 @@ typedef struct mdl {
     ULONG ByteOffset;
 } MDL, *PMDL;
 
-SIZE_T MmSizeOfMdl(PVOID base, SIZE_T length);
 void MmInitializeMdl(PMDL mdl, PVOID base, SIZE_T length);
 void MmBuildMdlForNonPagedPool(PMDL mdl);
 void IoBuildPartialMdl(PMDL source, PMDL target, PVOID base, ULONG length);
@@ -125,6 +126,9 @@ typedef struct {
             LARGE_INTEGER ByteOffset;
         } Write;
         struct {
+            struct io_security_context *SecurityContext;
+        } Create;
+        struct {
             ULONG OutputBufferLength;
             ULONG InputBufferLength;
             ULONG IoControlCode;
@@ -203,10 +207,18 @@ void IoReleaseCancelSpinLock(KIRQL irql);
 #define FILE_DEVICE_SECURE_OPEN        0x00000100
 #define FILE_CHARACTERISTIC_PNP_DEVICE 0x00000800
 
-#define FILE_DEVICE_DISK    0x00000007
-#define FILE_DEVICE_UNKNOWN 0x00000022
+#define FILE_DEVICE_DISK         0x00000007
+#define FILE_DEVICE_UNKNOWN      0x00000022
+#define FILE_DEVICE_VIRTUAL_DISK 0x00000024
+
+/* What ObReferenceObject counts. */
+struct fake_object {
+    uint32_t references; /* the creation's among them */
+    void (*destroy)(void *object);
+};
 
 struct device_object {
+    struct fake_object fake_object; /* first */
     PDRIVER_OBJECT DriverObject;
     PDEVICE_OBJECT NextDevice;
     PDEVICE_OBJECT AttachedDevice;
@@ -218,7 +230,6 @@ struct device_object {
     ULONG AlignmentRequirement;
     USHORT SectorSize;
     PDEVICE_OBJECT fake_below;
-    uint32_t fake_references; /* the creation's among them */
     bool fake_is_deleted;
     WCHAR fake_name[64];
 };

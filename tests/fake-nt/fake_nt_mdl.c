@@ -19,7 +19,7 @@ static size_t page_count(const void *base, size_t length)
     return ((uintptr_t)base % PAGE_SIZE + length + PAGE_SIZE - 1) / PAGE_SIZE;
 }
 
-SIZE_T MmSizeOfMdl(PVOID base, SIZE_T length)
+static size_t mdl_size(const void *base, size_t length)
 {
     return sizeof(MDL) + page_count(base, length) * sizeof(uint64_t);
 }
@@ -27,7 +27,7 @@ SIZE_T MmSizeOfMdl(PVOID base, SIZE_T length)
 void MmInitializeMdl(PMDL mdl, PVOID base, SIZE_T length)
 {
     *mdl = (MDL){
-        .Size = (CSHORT)MmSizeOfMdl(base, length),
+        .Size = (CSHORT)mdl_size(base, length),
         .StartVa = (uint8_t *)base - (uintptr_t)base % PAGE_SIZE,
         .ByteOffset = (ULONG)((uintptr_t)base % PAGE_SIZE),
         .ByteCount = (ULONG)length,
@@ -51,7 +51,7 @@ void IoBuildPartialMdl(PMDL source, PMDL target, PVOID base, ULONG length)
 
     VCK_ASSERT((uint8_t *)base >= (uint8_t *)MmGetMdlVirtualAddress(source));
     VCK_ASSERT(first + length <= source->ByteOffset + source->ByteCount);
-    VCK_ASSERT((size_t)target->Size >= MmSizeOfMdl(base, length));
+    VCK_ASSERT((size_t)target->Size >= mdl_size(base, length));
     VCK_ASSERT(!(target->MdlFlags & MDL_PARTIAL_HAS_BEEN_MAPPED));
     target->StartVa = (uint8_t *)base - (uintptr_t)base % PAGE_SIZE;
     target->ByteOffset = (ULONG)((uintptr_t)base % PAGE_SIZE);
@@ -85,7 +85,7 @@ void MmPrepareMdlForReuse(PMDL mdl)
 
 PMDL fake_mdl_create(void *buffer, size_t size_bytes)
 {
-    PMDL mdl = calloc(1, MmSizeOfMdl(buffer, size_bytes));
+    PMDL mdl = calloc(1, mdl_size(buffer, size_bytes));
     uint8_t *user = (uint8_t *)buffer - USER_DISTANCE;
 
     VCK_ASSERT(mdl != NULL);

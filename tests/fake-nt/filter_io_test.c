@@ -226,6 +226,29 @@ static void several_are_in_flight(void **state) VCK_CAN_WAIT
     fixture_end(&f);
 }
 
+static void requests_may_come_at_dispatch(void **state) VCK_CAN_WAIT
+{
+    struct fixture f;
+    struct sent sent[2] = {0};
+    uint8_t buffers[2][512];
+
+    (void)state;
+    fixture_begin(&f, NULL);
+    f.disk->is_async = true;
+    assert_int_equal(fixture_bind(&f), VCK_OK);
+    fixture_encrypt(&f);
+    memcpy(buffers[0], f.expected + 512, 512);
+    fake_raise();
+    send_transfer(&f, &sent[0], IRP_MJ_WRITE, 512, buffers[0], 512, 0);
+    send_transfer(&f, &sent[1], IRP_MJ_READ, 1024, buffers[1], 512, 0);
+    fake_lower();
+    assert_int_equal(sent_await(&sent[0]), STATUS_SUCCESS);
+    assert_int_equal(sent_await(&sent[1]), STATUS_SUCCESS);
+    assert_memory_equal(buffers[1], f.expected + 1024, 512);
+    check_all(&f);
+    fixture_end(&f);
+}
+
 static void what_is_queued_can_be_cancelled(void **state) VCK_CAN_WAIT
 {
     static const struct fixture_options options = {.lanes = 2};
@@ -432,6 +455,7 @@ int main(void)
         cmocka_unit_test(large_requests_need_no_memory),
         cmocka_unit_test(requests_below_say_whose_they_are),
         cmocka_unit_test(several_are_in_flight),
+        cmocka_unit_test(requests_may_come_at_dispatch),
         cmocka_unit_test(what_is_queued_can_be_cancelled),
         cmocka_unit_test(unbinding_waits_for_requests),
         cmocka_unit_test(ciphertext_left_behind_is_not_written_on),

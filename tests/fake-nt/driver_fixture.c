@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "driver_fixture.h"
+
+#include <string.h>
+#include "vck/bytes.h"
+#include "vck/disk_io.h"
+#include "vck/prepare.h"
+#include "vck/thread.h"
+#include "port/nt/disk_lower.h"
+
+const uint8_t driver_key[32] = "what opens the disk of this test";
+const struct fake_token driver_admin = {
+    .rids = {545, 544}, .attributes = {7, 15}, .count = 2, .level = SecurityImpersonation};
+const struct fake_token driver_user = {
+    .rids = {545, 544}, .attributes = {7, 0x10}, .count = 2, .level = SecurityImpersonation};
+
+/* ---- IRPs ---- */
+
+static void on_done(void *context, PIRP irp)
+{
+    struct driver_call *call = context;
+
+    call->status = irp->IoStatus.Status;
+    call->information = irp->IoStatus.Information;
+    if (!call->keeps_irp)
+        IoFreeIrp(irp);
+    vck_event_set(&call->done);
+}
+
+static PIO_STACK_LOCATION begin_call(struct driver_call *call, PDEVICE_OBJECT device, UCHAR major)
+{
+    PIO_STACK_LOCATION stack;
+
+    call->requestor = (struct fake_requestor){.done = on_done, .context = call};
+    vck_event_init(&call->done);
+    call->irp = fake_irp_create(device, &call->requestor);
+    call->irp->RequestorMode = UserMode;
+    call->irp->AssociatedIrp.SystemBuffer = call->buffer;
+    stack = IoGetNextIrpStackLocation(call->irp);
+    stack->MajorFunction = major;
+    return stack;
+}
+
+static void go(struct driver_call *call, PDEVICE_OBJECT device)
+{
+    PDEVICE_OBJECT top = IoGetAttachedDeviceReference(device);
+
+    call->returned = IoCallDriver(top, call->irp);
+    ObDereferenceObject(top);
+}
+
+uint32_t driver_await(struct driver_call *call)
+{
+    vck_event_wait(&call->done, VCK_FOREVER);
+    vck_event_fini(&call->done);
+    if (call->returned != STATUS_PENDING)
+        assert_int_equal(call->returned, call->status);
+    return (uint32_t)call->status;
+}
+
+/* The first device of the driver that is no filter: the control device. */
+static PDEVICE_OBJECT control_of(struct driver_fixture *f)
+{
+    PDEVICE_OBJECT device = f->driver.DeviceObject;
+
+    while (device->NextDevice && device->DeviceExtension)
+        device = device->NextDevice;
+    return device;
+}
+
+static NTSTATUS call_now(struct driver_fixture *f, struct file_object *file, UCHAR major,
+                         struct io_security_context *security) VCK_CAN_WAIT
+{
+    struct driver_call *call = calloc(1, sizeof(*call));
+    PIO_STACK_LOCATION stack = begin_call(call, control_of(f), major);
+    NTSTATUS status;
+
+    stack->FileObject = file;
+    stack->Parameters.Create.SecurityContext = security;
+    go(call, control_of(f));
+    status = (NTSTATUS)driver_await(call);
+    free(call);
+    return status;
+}
+
+NTSTATUS driver_open(struct driver_fixture *f, struct file_object *file, ACCESS_MASK access)
+{
+    struct io_security_context security = {.DesiredAccess = access};
+
+    *file = (struct file_object){0};
+    return call_now(f, file, IRP_MJ_CREATE, &security);
+}
+
+NTSTATUS driver_major(struct driver_fixture *f, struct file_object *file, UCHAR major)
+{
+    return call_now(f, file, major, NULL);
+}
+
+void driver_close(struct driver_fixture *f, struct file_object *file)
+{
+    assert_int_equal(driver_major(f, file, IRP_MJ_CLEANUP), STATUS_SUCCESS);
+    assert_int_equal(driver_major(f, file, IRP_MJ_CLOSE), STATUS_SUCCESS);
+    assert_null(file->FsContext);
+}
+
+void driver_send(struct driver_fixture *f, struct driver_call *call, struct file_object *file,
+                 uint32_t code, uint32_t input_bytes, uint32_t output_bytes)
+{
+    PIO_STACK_LOCATION stack = begin_call(call, control_of(f), IRP_MJ_DEVICE_CONTROL);
+
+    stack->FileObject = file;
+    stack->Parameters.DeviceIoControl.IoControlCode = code;
+    stack->Parameters.DeviceIoControl.InputBufferLength = input_bytes;
+    stack->Parameters.DeviceIoControl.OutputBufferLength = output_bytes;
+    go(call, control_of(f));
+}
+
+/* ---- requests ---- */
+
+uint32_t driver_request(struct driver_fixture *f, struct driver_call *call, uint32_t code,
+                        const void *message)
+{
+    struct file_object file;
+    size_t bytes = 0;
+    uint32_t status;
+
+    assert_int_equal(vck_message_encode(vck_code_find(code)->request, message, call->buffer,
+                                        sizeof(call->buffer), &bytes),
+                     VCK_OK);
+    status = (uint32_t)driver_open(f, &file, FILE_READ_DATA | FILE_WRITE_DATA);
+    if (status)
+        return status;
+    driver_send(f, call, &file, code, (uint32_t)bytes, sizeof(call->buffer));
+    status = driver_await(call);
+    driver_close(f, &file);
+    return status;
+}
+
+uint32_t driver_path_request(struct driver_fixture *f, struct driver_call *call, uint32_t code,
+                             const char *path)
+{
+    const struct vck_msg_volume_request request = {.volume_path = path};
+
+    return driver_request(f, call, code, &request);
+}
+
+uint32_t driver_prepare(struct driver_fixture *f, const char *path, bool is_os_volume)
+{
+    const struct vck_msg_prepare_request request = {
+        .volume_path = path,
+        .nt_device_path = "",
+        .vmk = {driver_key, sizeof(driver_key)},
+        .is_os_volume = is_os_volume,
+    };
+    struct driver_call *call = calloc(1, sizeof(*call));
+    uint32_t status = driver_request(f, call, VCK_CODE_PREPARE, &request);
+
+    free(call);
+    return status;
+}
+
+struct vck_msg_volume_status driver_status(struct driver_fixture *f, struct driver_call *call,
+                                           const char *path)
+{
+    struct vck_msg_volume_status status;
+    struct vck_message_fault fault;
+
+    assert_int_equal(driver_path_request(f, call, VCK_CODE_GET_STATUS, path), STATUS_SUCCESS);
+    assert_int_equal(vck_message_decode(VCK_MESSAGE_VOLUME_STATUS, call->buffer, call->information,
+                                        &status, &fault),
+                     VCK_OK);
+    return status;
+}
+
+void driver_finish_sweep(struct driver_fixture *f, const char *path)
+{
+    struct driver_call *call = calloc(1, sizeof(*call));
+
+    while (driver_status(f, call, path).state != VCK_STATE_IDLE)
+        vck_thread_sleep(1000000);
+    free(call);
+}
+
+NTSTATUS driver_write_sector(struct driver_fixture *f, uint64_t offset_bytes)
+{
+    struct driver_call *call = calloc(1, sizeof(*call));
+    PIO_STACK_LOCATION stack = begin_call(call, f->disk->device, IRP_MJ_WRITE);
+    NTSTATUS status;
+
+    memset(call->buffer, 0x5a, 512);
+    stack->Parameters.Write.Length = 512;
+    stack->Parameters.Write.ByteOffset.QuadPart = (LONGLONG)offset_bytes;
+    go(call, f->disk->device);
+    status = (NTSTATUS)driver_await(call);
+    free(call);
+    return status;
+}
+
+/* ---- the disk's stack ---- */
+
+static NTSTATUS pnp(struct driver_fixture *f, UCHAR minor) VCK_CAN_WAIT
+{
+    struct driver_call *call = calloc(1, sizeof(*call));
+    NTSTATUS status;
+
+    begin_call(call, f->disk->device, IRP_MJ_PNP)->MinorFunction = minor;
+    call->irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
+    call->irp->AssociatedIrp.SystemBuffer = NULL;
+    go(call, f->disk->device);
+    status = (NTSTATUS)driver_await(call);
+    free(call);
+    return status;
+}
+
+void driver_add_device(struct driver_fixture *f)
+{
+    assert_int_equal(f->extension.AddDevice(&f->driver, f->disk->device), STATUS_SUCCESS);
+    assert_non_null(f->disk->device->AttachedDevice);
+}
+
+void driver_start_device(struct driver_fixture *f)
+{
+    assert_int_equal(pnp(f, IRP_MN_START_DEVICE), STATUS_SUCCESS);
+}
+
+void driver_remove_device(struct driver_fixture *f)
+{
+    assert_int_equal(pnp(f, IRP_MN_REMOVE_DEVICE), STATUS_SUCCESS);
+    assert_null(f->disk->device->AttachedDevice);
+}
+
+/* ---- up and down ---- */
+
+static void make_volume(struct driver_fixture *f) VCK_CAN_WAIT
+{
+    const struct vck_prepare_params params = {
+        .footer_count = 2,
+        .metadata_size_bytes = DRIVER_METADATA_BYTES,
+        .sector_size_bytes = 512,
+        .vmk = {driver_key, sizeof(driver_key)},
+    };
+    const struct vck_disk_lower_options options = {0};
+    struct vck_prepare_result result;
+    enum vck_prepare_fault fault;
+    struct vck_disk *disk = NULL;
+
+    assert_int_equal(vck_disk_lower_open(f->disk->device, &options, &disk), VCK_OK);
+    assert_int_equal(vck_prepare_volume(disk, &params, &result, &fault), VCK_OK);
+    vck_disk_close(disk);
+}
+
+void driver_begin(struct driver_fixture *f)
+{
+    const struct fake_disk_options options = {.size_bytes = DRIVER_DISK_BYTES, .is_buffered = true};
+
+    *f = (struct driver_fixture){.live = vck_alloc_live_count()};
+    fake_system_begin();
+    fake_system.process = &driver_admin;
+    f->disk = fake_disk_create(&options);
+    for (size_t i = 0; i < DRIVER_DISK_BYTES; i++)
+        f->disk->data[i] = (uint8_t)(i * 7 + (i >> 9));
+    make_volume(f);
+    f->before = malloc(DRIVER_DISK_BYTES);
+    memcpy(f->before, f->disk->data, DRIVER_DISK_BYTES);
+    memcpy(f->disk->device->fake_name, DRIVER_DISK_NAME, sizeof(DRIVER_DISK_NAME));
+    f->driver.DriverExtension = &f->extension;
+}
+
+NTSTATUS driver_load(struct driver_fixture *f)
+{
+    UNICODE_STRING path;
+    NTSTATUS status;
+
+    RtlInitUnicodeString(&path, L"\\Registry\\Machine\\SYSTEM\\CurrentControlSet\\Services\\vck");
+    status = DriverEntry(&f->driver, &path);
+    if (NT_SUCCESS(status)) {
+        f->unload = f->driver.DriverUnload;
+        fake_system_add_device(DRIVER_DISK_NAME, f->disk->device);
+        fake_system_add_link(DRIVER_DISK_LINK, DRIVER_DISK_NAME);
+    }
+    return status;
+}
+
+void driver_unload(struct driver_fixture *f)
+{
+    assert_non_null(f->driver.DriverUnload);
+    f->driver.DriverUnload(&f->driver);
+    assert_null(f->driver.DeviceObject);
+}
+
+void driver_end(struct driver_fixture *f)
+{
+    assert_null(f->disk->device->AttachedDevice);
+    fake_disk_destroy(f->disk);
+    free(f->before);
+    fake_system_end();
+    vck_defer_drain();
+    assert_int_equal(fake_live_irps(), 0);
+    assert_int_equal(fake_live_devices(), 0);
+    assert_int_equal(vck_alloc_live_count(), f->live);
+}
