@@ -56,8 +56,10 @@ extern struct vck_wait_token vck_raised;
 #else
 #define VCK_PRINTF(fmt, first) __attribute__((format(gnu_printf, fmt, first)))
 #endif
-#define VCK_COLD   __attribute__((cold))
-#define VCK_UNUSED __attribute__((unused))
+#define VCK_COLD __attribute__((cold))
+/* Its frame is not part of its callers', which call other things at other depths. */
+#define VCK_NOINLINE __attribute__((noinline))
+#define VCK_UNUSED   __attribute__((unused))
 
 #if defined(__cplusplus)
 #define VCK_BEGIN_DECLS extern "C" {

@@ -68,7 +68,7 @@ struct vck_control_host_ops {
      * else it is gone and the disk closed. Optional. */
     void (*prepared)(struct vck_control_host *host, const char *path, bool is_kept);
     /* Makes sure that nobody uses the volume any more and keeps new users out: lock and dismount.
-     * BUSY: the volume stays. force: keep out, do not insist. Optional. */
+     * BUSY: the volume stays. force: keep out, do not insist; ret_why is then NULL. Optional. */
     vck_status (*before_detach)(struct vck_control_host *host, struct vck_volume *volume,
                                 bool force, struct vck_explanation *ret_why);
     /* The volume is gone. Optional. */

@@ -80,6 +80,10 @@ uint8_t vck_lock_class_of_site(const char *site)
 
 /* ---- reports ---- */
 
+/* Too large for a kernel's stack. Whoever uses it stops the program; should two do so at once, one
+ * of the texts is lost. */
+static char report[REPORT_SIZE_BYTES];
+
 static const char *site_text(const char *site)
 {
     return site != NULL ? site : "a place unknown";
@@ -97,10 +101,9 @@ static const char *class_text(uint8_t lock_class)
 
 void vck_lock_misused(const char *what, const char *site, const char *taken_site)
 {
-    char text[REPORT_SIZE_BYTES];
-    vck_format(text, sizeof(text), "%s: at %s, taken at %s", what, site_text(site),
+    vck_format(report, sizeof(report), "%s: at %s, taken at %s", what, site_text(site),
                taken_site != NULL ? taken_site : "no place");
-    vck_assert_failed(text, __FILE__, __LINE__);
+    vck_assert_failed(report, __FILE__, __LINE__);
 }
 
 /* The new edge outer -> inner, and the path inner -> ... -> outer, of which next[] has the steps.
@@ -109,19 +112,18 @@ __attribute__((noreturn)) static void report_inversion(const struct vck_held_loc
                                                        uint8_t inner, const char *site,
                                                        const uint8_t next[CLASS_COUNT])
 {
-    char text[REPORT_SIZE_BYTES];
     size_t used =
-        vck_format(text, sizeof(text), "locks are taken in one order: now %s then %s; before",
+        vck_format(report, sizeof(report), "locks are taken in one order: now %s then %s; before",
                    site_text(outer->site), site_text(site));
     for (uint8_t from = inner; from != outer->lock_class; from = next[from]) {
         uint32_t edge = __atomic_load_n(&edges[from][next[from]], __ATOMIC_RELAXED);
-        used += vck_format(text + used, sizeof(text) - used, "%s %s then %s",
+        used += vck_format(report + used, sizeof(report) - used, "%s %s then %s",
                            from == inner ? "" : " and", number_text(edge >> 16),
                            number_text(edge & 0xffff));
     }
-    vck_format(text + used, sizeof(text) - used, "; the locks are initialised at %s and %s",
+    vck_format(report + used, sizeof(report) - used, "; the locks are initialised at %s and %s",
                class_text(outer->lock_class), class_text(inner));
-    vck_assert_failed(text, __FILE__, __LINE__);
+    vck_assert_failed(report, __FILE__, __LINE__);
 }
 
 /* ---- the graph ---- */

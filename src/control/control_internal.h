@@ -35,10 +35,11 @@ struct control_claim {
     char path[VCK_VOLUME_PATH_BYTES]; /* canonical */
 };
 
-/* Claims the path in its canonical spelling. BUSY: somebody else is at it. */
+/* Claims the path in its canonical spelling, until unclaim, which accepts NULL. BUSY: somebody else
+ * is at it. NO_MEMORY. */
 VCK_CHECKED vck_status control_claim(struct control_request *r, const char *path,
-                                     struct control_claim *claim) VCK_CAN_WAIT;
-void control_unclaim(struct control_request *r, struct control_claim *claim) VCK_CAN_WAIT;
+                                     struct control_claim **ret_claim) VCK_CAN_WAIT;
+void control_unclaim(struct control_request *r, struct control_claim *claim VCK_TAKES) VCK_CAN_WAIT;
 
 /* The volume of a path in any spelling, referenced. NOT_FOUND, explained. */
 VCK_CHECKED vck_status control_find(struct control_request *r, const char *path,

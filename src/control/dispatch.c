@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control_internal.h"
+#include "vck/log.h"
 #include "vck/secret.h"
 
 /* Room that a request which changes something asks for before it begins: more than its longest
@@ -28,13 +29,10 @@ static vck_status canonical_path(struct control_request *r, const char *path,
     return r->host->ops->canonical_path(r->host, path, ret_path, &r->why);
 }
 
-vck_status control_claim(struct control_request *r, const char *path, struct control_claim *claim)
+static vck_status enlist(struct control_request *r, struct control_claim *claim) VCK_CAN_WAIT
 {
-    vck_status status = canonical_path(r, path, claim->path);
+    vck_status status = VCK_OK;
 
-    vck_link_init(&claim->link);
-    if (status)
-        return status;
     vck_mutex_acquire(&r->host->lock);
     VCK_LIST_FOR_EACH(link, next, &r->host->claims)
     {
@@ -50,11 +48,33 @@ vck_status control_claim(struct control_request *r, const char *path, struct con
     return status;
 }
 
+vck_status control_claim(struct control_request *r, const char *path,
+                         struct control_claim **ret_claim)
+{
+    struct control_claim *claim = vck_alloc(sizeof(*claim), CONTROL_TAG);
+    vck_status status;
+
+    if (!claim)
+        return VCK_NO_MEMORY;
+    vck_link_init(&claim->link);
+    status = canonical_path(r, path, claim->path);
+    if (status == VCK_OK)
+        status = enlist(r, claim);
+    if (status)
+        vck_free(claim);
+    else
+        *ret_claim = claim;
+    return status;
+}
+
 void control_unclaim(struct control_request *r, struct control_claim *claim)
 {
+    if (!claim)
+        return;
     vck_mutex_acquire(&r->host->lock);
     vck_link_remove(&claim->link);
     vck_mutex_release(&r->host->lock);
+    vck_free(claim);
 }
 
 /* By asking the host of each volume whether it is the one. */
@@ -77,11 +97,14 @@ static vck_status find_alias(struct control_request *r, const char *path,
 
 vck_status control_find(struct control_request *r, const char *path, struct vck_volume **ret_volume)
 {
-    char canonical[VCK_VOLUME_PATH_BYTES];
-    vck_status status = canonical_path(r, path, canonical);
+    char *canonical = vck_alloc(VCK_VOLUME_PATH_BYTES, CONTROL_TAG);
+    vck_status status;
 
+    if (!canonical)
+        return VCK_NO_MEMORY;
+    status = canonical_path(r, path, canonical);
     if (status)
-        return status;
+        goto out;
     status = vck_registry_find(r->host->registry, path, ret_volume);
     if (status)
         status = vck_registry_find(r->host->registry, canonical, ret_volume);
@@ -89,6 +112,8 @@ vck_status control_find(struct control_request *r, const char *path, struct vck_
         status = find_alias(r, path, ret_volume);
     if (status)
         control_explain(&r->why, status, "%s is not attached", path);
+out:
+    vck_free(canonical);
     return status;
 }
 
@@ -397,7 +422,8 @@ static vck_status set_rate(struct control_request *r, const void *message) VCK_C
 /* ---- detaching ---- */
 
 /* Whoever gets the volume out of the registry ends it; after_detach comes either way. */
-vck_status vck_control_end_volume(struct vck_control_host *host, struct vck_volume *volume)
+VCK_NOINLINE vck_status vck_control_end_volume(struct vck_control_host *host,
+                                               struct vck_volume *volume)
 {
     struct vck_volume_status last;
     vck_status status = vck_registry_remove(host->registry, volume);
@@ -438,7 +464,7 @@ static vck_status detach_found(struct control_request *r, struct vck_volume *vol
 static vck_status detach(struct control_request *r, const void *message) VCK_CAN_WAIT
 {
     const struct vck_msg_volume_request *request = message;
-    struct control_claim claim;
+    struct control_claim *claim;
     struct vck_volume *volume = NULL;
     vck_status status = control_find(r, request->volume_path, &volume);
 
@@ -447,19 +473,10 @@ static vck_status detach(struct control_request *r, const void *message) VCK_CAN
     status = control_claim(r, vck_volume_path(volume), &claim);
     if (status == VCK_OK) {
         status = detach_found(r, volume);
-        control_unclaim(r, &claim);
+        control_unclaim(r, claim);
     }
     vck_volume_release(volume);
     return respond_empty(r, status);
-}
-
-static void log_failed_detach(struct vck_volume *volume, vck_status status)
-{
-    struct vck_explanation line;
-
-    control_explain(&line, status, "detaching %s: %s", vck_volume_path(volume),
-                    vck_status_text(status));
-    vck_port_log(VCK_LOG_ERROR, line.text);
 }
 
 void vck_control_detach_all(struct vck_control_host *host, bool os_volumes_too)
@@ -468,18 +485,17 @@ void vck_control_detach_all(struct vck_control_host *host, bool os_volumes_too)
     uint32_t index = 0;
 
     while (vck_registry_at(host->registry, index, &volume) == VCK_OK) {
-        struct vck_explanation why = {{0}};
         vck_status status = VCK_OK;
 
         if (vck_volume_is_os_volume(volume) && !os_volumes_too) {
             index++;
         } else {
             if (host->ops->before_detach)
-                (void)host->ops->before_detach(host, volume, true, &why);
+                (void)host->ops->before_detach(host, volume, true, NULL);
             status = vck_control_end_volume(host, volume);
         }
         if (status && status != VCK_NOT_FOUND)
-            log_failed_detach(volume, status);
+            vck_log_error("detaching %s: %s", vck_volume_path(volume), vck_status_text(status));
         vck_volume_release(volume);
     }
 }
@@ -582,33 +598,46 @@ static uint32_t fail_too_small(struct control_request *r)
     return VCK_NT_BUFFER_TOO_SMALL;
 }
 
+static uint32_t handle(struct control_request *r, uint32_t code, uint8_t *request,
+                       size_t size_bytes) VCK_CAN_WAIT
+{
+    union request_message message;
+    vck_status status = check_caller(r, code);
+
+    if (status == VCK_OK)
+        status = decode(r, request, size_bytes, &message);
+    if (status)
+        return fail(r, status);
+    if (!has_room(r))
+        return fail_too_small(r);
+    status = find_handler(code)->handle(r, &message);
+    if (r->response_too_large)
+        return fail_too_small(r);
+    return status ? fail(r, status) : 0;
+}
+
 uint32_t vck_control_handle(struct vck_control_host *host, struct vck_control_caller *caller,
                             uint32_t code, uint8_t *request, size_t size_bytes, uint8_t *response,
                             size_t capacity_bytes, size_t *ret_size_bytes)
 {
-    struct control_request r = {
-        .host = host,
-        .caller = caller,
-        .info = vck_code_find(code),
-        .response = response,
-        .capacity_bytes = capacity_bytes,
-    };
-    union request_message message;
-    vck_status status = check_caller(&r, code);
+    struct control_request *r = vck_alloc(sizeof(*r), CONTROL_TAG);
+    uint32_t result;
 
-    if (status == VCK_OK)
-        status = decode(&r, request, size_bytes, &message);
-    if (status)
-        return fail(&r, status);
-    if (!has_room(&r))
-        return fail_too_small(&r);
-    status = find_handler(code)->handle(&r, &message);
-    if (r.response_too_large)
-        return fail_too_small(&r);
-    if (status)
-        return fail(&r, status);
-    *ret_size_bytes = r.response_bytes;
-    return 0;
+    if (!r) {
+        vck_format(caller->last_error, sizeof(caller->last_error), "%s",
+                   vck_status_text(VCK_NO_MEMORY));
+        return vck_status_to_nt(VCK_NO_MEMORY);
+    }
+    r->host = host;
+    r->caller = caller;
+    r->info = vck_code_find(code);
+    r->response = response;
+    r->capacity_bytes = capacity_bytes;
+    result = handle(r, code, request, size_bytes);
+    if (result == 0)
+        *ret_size_bytes = r->response_bytes;
+    vck_free(r);
+    return result;
 }
 
 void vck_control_init(struct vck_control_host *host)

@@ -7,8 +7,7 @@
 struct preparation {
     const struct vck_msg_prepare_request *request;
     struct control_geometry said;
-    struct control_claim claim;
-    bool is_claimed;
+    struct control_claim *claim;
     struct vck_disk *disk; /* until a volume owns it */
     struct control_block block;
     struct vck_layout layout;
@@ -124,7 +123,6 @@ static vck_status open_disk(struct control_request *r, struct preparation *p) VC
 
     if (status)
         return status;
-    p->is_claimed = true;
     if (control_find(r, p->request->volume_path, &other) == VCK_OK) {
         status =
             control_explain(&r->why, VCK_UNSUPPORTED, "%s is %s already", p->request->volume_path,
@@ -133,7 +131,7 @@ static vck_status open_disk(struct control_request *r, struct preparation *p) VC
         return status;
     }
     r->why.text[0] = 0;
-    status = r->host->ops->open_disk(r->host, p->claim.path, p->request->nt_device_path, &p->disk,
+    status = r->host->ops->open_disk(r->host, p->claim->path, p->request->nt_device_path, &p->disk,
                                      &r->why);
     p->is_open = status == VCK_OK;
     return status;
@@ -154,7 +152,7 @@ static vck_status put_in_place(struct control_request *r, struct preparation *p)
     struct vck_volume_options options = options_of(r, (struct vck_bytes){0});
     vck_status status;
 
-    options.path = p->claim.path;
+    options.path = p->claim->path;
     options.is_os_volume = p->request->is_os_volume;
     options.provisional = true;
     options.layout = &p->layout;
@@ -262,12 +260,11 @@ vck_status control_prepare(struct control_request *r, const void *message)
         undo(r, &p);
     }
     if (p.is_open && r->host->ops->prepared)
-        r->host->ops->prepared(r->host, p.claim.path, is_kept);
+        r->host->ops->prepared(r->host, p.claim->path, is_kept);
     if (p.volume)
         vck_volume_release(p.volume);
     control_block_fini(&p.block);
-    if (p.is_claimed)
-        control_unclaim(r, &p.claim);
+    control_unclaim(r, p.claim);
     return status;
 }
 
@@ -316,7 +313,7 @@ vck_status control_attach(struct control_request *r, const void *message)
 {
     const struct vck_msg_attach_request *request = message;
     struct vck_msg_attach_response response;
-    struct control_claim claim;
+    struct control_claim *claim;
     struct vck_volume *volume = NULL;
     vck_status status;
 
@@ -329,7 +326,7 @@ vck_status control_attach(struct control_request *r, const void *message)
     if (status)
         goto out;
     status = attach_found(r, volume, request);
-    control_unclaim(r, &claim);
+    control_unclaim(r, claim);
     if (status)
         goto out;
     response = (struct vck_msg_attach_response){

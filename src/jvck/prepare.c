@@ -200,13 +200,33 @@ static vck_status init_store(struct vck_store *store, struct vck_disk *disk,
     return status;
 }
 
+/* Too large for a kernel's stack. */
+struct stores {
+    struct vck_store existing;
+    struct vck_store made;
+};
+
+static vck_status write_volume(struct vck_disk *disk, const struct vck_layout *layout,
+                               const struct vck_prepare_params *params, struct stores *stores,
+                               enum vck_prepare_fault *ret_fault) VCK_CAN_WAIT
+{
+    vck_status status =
+        check_existing(disk, params->overwrite_existing, &stores->existing, ret_fault);
+    if (status == VCK_OK)
+        status = init_store(&stores->made, disk, layout, params->vmk);
+    if (status == VCK_OK)
+        status = clear(disk, layout, &stores->existing);
+    if (status != VCK_OK)
+        return status;
+    struct vck_store_state state = stores->made.state;
+    return vck_store_write_all(&stores->made, &state, false);
+}
+
 vck_status vck_prepare_volume(struct vck_disk *disk, const struct vck_prepare_params *params,
                               struct vck_prepare_result *ret_result,
                               enum vck_prepare_fault *ret_fault)
 {
     struct vck_layout layout;
-    struct vck_store existing = {0};
-    struct vck_store store = {0};
     VCK_ASSERT_LEVEL(VCK_LEVEL_PASSIVE);
     vck_status status =
         vck_prepare_check(params, disk->size_bytes, disk->sector_size_bytes, &layout, ret_fault);
@@ -214,23 +234,16 @@ vck_status vck_prepare_volume(struct vck_disk *disk, const struct vck_prepare_pa
         status = fault(VCK_PREPARE_FAULT_READ_ONLY, VCK_READ_ONLY, ret_fault);
     if (status != VCK_OK)
         return status;
-    status = check_existing(disk, params->overwrite_existing, &existing, ret_fault);
-    if (status != VCK_OK)
-        goto out;
-    status = init_store(&store, disk, &layout, params->vmk);
-    if (status != VCK_OK)
-        goto out;
-    status = clear(disk, &layout, &existing);
-    if (status != VCK_OK)
-        goto out;
-    struct vck_store_state state = store.state;
-    status = vck_store_write_all(&store, &state, false);
-    if (status != VCK_OK)
-        goto out;
-    ret_result->layout = layout;
-    memcpy(ret_result->volume_id, store.header.volume_id, sizeof(ret_result->volume_id));
-out:
-    vck_store_fini(&store);
-    vck_store_fini(&existing);
+    struct stores *stores = vck_alloc(sizeof(*stores), PREPARE_TAG);
+    if (stores == NULL)
+        return VCK_NO_MEMORY;
+    status = write_volume(disk, &layout, params, stores, ret_fault);
+    if (status == VCK_OK) {
+        ret_result->layout = layout;
+        memcpy(ret_result->volume_id, stores->made.header.volume_id, sizeof(ret_result->volume_id));
+    }
+    vck_store_fini(&stores->made);
+    vck_store_fini(&stores->existing);
+    vck_free(stores);
     return status;
 }
