@@ -125,8 +125,9 @@ static void keep_line(const char *line, size_t length)
 void verify_report(const char *kind, struct verify_driver *driver,
                    const struct verify_stack *origin, const char *format, ...)
 {
+    static char line[LINE_BYTES]; /* with the lock */
     struct verify_stack stack;
-    char line[LINE_BYTES], text[200];
+    char text[200];
     va_list arguments;
 
     verify_stack_capture(&stack);
