@@ -270,10 +270,19 @@ static void note_failure(struct slot *slot, NTSTATUS nt_status)
                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
+static void deliver(struct vck_disk_io *io, struct vck_disk_lower_origin *origin)
+{
+    if (origin && __atomic_load_n(&origin->submitter, __ATOMIC_RELAXED) == vck_thread_id())
+        __atomic_store_n(&origin->held, io, __ATOMIC_RELAXED);
+    else
+        io->done(io);
+}
+
 static NTSTATUS NTAPI completed(PDEVICE_OBJECT device, PIRP irp, PVOID context)
 {
     struct slot *slot = context;
     struct vck_disk_io *io = slot->io;
+    struct vck_disk_lower_origin *origin = slot->origin;
     NTSTATUS nt_status = result_of(slot);
 
     (void)device;
@@ -290,7 +299,7 @@ static NTSTATUS NTAPI completed(PDEVICE_OBJECT device, PIRP irp, PVOID context)
     }
     io->status = status_of(io->op, nt_status);
     give_back(slot);
-    io->done(io);
+    deliver(io, origin);
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 

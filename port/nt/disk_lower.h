@@ -28,6 +28,11 @@ struct vck_disk_lower_origin {
     PMDL mdl;           /* describes the buffer; NULL: the buffer is nonpaged pool */
     uint8_t *start;     /* where the MDL is mapped in system space */
     NTSTATUS nt_status; /* the first failure from below, as it came; 0 until then. Atomic */
+    /* The id of a thread that submits and has better things to do than to go on with the result; 0:
+     * none. What completes on that thread meanwhile is put into `held`, and the opener calls its
+     * done once it has set this to 0. Atomic. */
+    uint32_t submitter;
+    struct vck_disk_io *held; /* atomic */
 };
 
 struct vck_disk_lower_options {

@@ -14,6 +14,9 @@
 /* IRPs a lane may finish in one poll before the other tasks of its worker have their turn. */
 #define IRPS_PER_POLL 8u
 
+/* What takes as long to decrypt as a worker to wake. */
+#define WORTH_A_WAKE_BYTES 16384u
+
 /* lane->owner: who may poll the lane's request. */
 enum {
     OWNER_TASK,
@@ -279,6 +282,27 @@ static enum vck_poll go_on(struct lane *lane, const struct vck_waker *waker)
 
 /* ---- in ---- */
 
+/* Polls the request on this thread. What the disk has moved at once is decrypted by a worker, if it
+ * is enough to be worth the wake. */
+static enum vck_poll submit(struct lane *lane)
+{
+    struct vck_disk_lower_origin *origin = &lane->origin;
+    struct vck_disk_io *held;
+    enum vck_poll poll;
+
+    if (lane->request.size_bytes >= WORTH_A_WAKE_BYTES)
+        __atomic_store_n(&origin->submitter, vck_thread_id(), __ATOMIC_RELAXED);
+    poll = go_on(lane, &lane->waker);
+    if (poll == VCK_READY)
+        return VCK_READY;
+    __atomic_store_n(&origin->submitter, 0, __ATOMIC_SEQ_CST);
+    held = __atomic_load_n(&origin->held, __ATOMIC_SEQ_CST);
+    hand_over(lane);
+    if (held)
+        held->done(held);
+    return VCK_PENDING;
+}
+
 /* Begins the IRP on this thread. It holds `bound` once more than the IRP does, as the lane must be
  * there until it has let go of it. */
 static void send_now(struct lane *lane, PIRP irp)
@@ -286,10 +310,8 @@ static void send_now(struct lane *lane, PIRP irp)
     struct filter *filter = lane->filter;
 
     lane->irp = irp;
-    if (begin_irp(lane) && go_on(lane, &lane->waker) == VCK_PENDING) {
-        hand_over(lane);
+    if (begin_irp(lane) && submit(lane) == VCK_PENDING)
         return;
-    }
     go_idle(lane);
     if (!vck_irp_queue_is_empty(&filter->queue))
         (void)wake_idle(filter);
