@@ -75,7 +75,8 @@ static NTSTATUS control(const struct volume_handle *volume, ULONG code)
 static bool is_without_filesystem(NTSTATUS status)
 {
     return status == STATUS_INVALID_DEVICE_REQUEST || status == STATUS_NOT_SUPPORTED ||
-           status == STATUS_NOT_IMPLEMENTED || status == STATUS_INVALID_PARAMETER;
+           status == STATUS_NOT_IMPLEMENTED || status == STATUS_INVALID_PARAMETER ||
+           status == STATUS_BAD_DEVICE_TYPE;
 }
 
 static void unlock(struct volume_handle *volume)

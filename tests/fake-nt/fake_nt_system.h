@@ -11,6 +11,7 @@ typedef ULONG ACCESS_MASK, SECURITY_INFORMATION;
 typedef struct fake_process *PEPROCESS;
 typedef struct fake_object_type *POBJECT_TYPE;
 
+#define STATUS_BAD_DEVICE_TYPE       ((NTSTATUS)0xC00000CB)
 #define STATUS_NO_TOKEN              ((NTSTATUS)0xC000007C)
 #define STATUS_INVALID_HANDLE        ((NTSTATUS)0xC0000008)
 #define STATUS_NO_SUCH_FILE          ((NTSTATUS)0xC000000F)
