@@ -12,9 +12,10 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools"), str(ROOT / "tests/nt")]
 import mangle  # noqa: E402
 import tap  # noqa: E402
+import testdisk as td  # noqa: E402
 import wine_lab  # noqa: E402
 
 os.environ["LC_ALL"] = "C.UTF-8"  # Wine takes file names and arguments in the locale's encoding
@@ -398,6 +399,108 @@ def with_driver():
         exe("detach", "--all", says="all data volumes are detached")
         found = json.loads(exe("bench", "--size", "16M", "--json").out)
         assert found["where"] == "driver" and found["decrypt_mib_s"] > 0, found
+    finally:
+        LAB.unload("vck")
+
+
+# ---- devices ----
+
+def device_test(function):
+    """The test gets a disk of 16 MiB, whose contents are in the file `image`, and a key."""
+    def run_with_disk():
+        LAB.load("vcktestdisk")
+        try:
+            with td.Client(LAB) as client:
+                disk = client.create(0, size_bytes=16 * MIB)
+                make_image("image", 16 * MIB, fill=5)
+                disk.put("image")
+                function(disk)
+                disk.delete()
+        finally:
+            LAB.unload("vcktestdisk")
+    run_with_disk.__doc__ = function.__doc__
+    return test(run_with_disk)
+
+
+def raw(disk, path="raw"):
+    disk.get(path)
+    return path
+
+
+@device_test
+def device_offline(disk):
+    """a device is prepared and checked as an image is"""
+    with unchanged("image"):
+        exe("prepare", "--vmk-file", "key", disk.path, says="is now volume")
+    exe("check", "--vmk-file", "key", disk.device, says="2 replicas agree")
+    exe("map", "--width", "40", "--vmk-file", "key", disk.path, says="footer")
+    found = value_of(exe("info", "--json", "--vmk-file", "key", disk.path))
+    assert found == value_of(linux("info", "--json", "--vmk-file", "key", raw(disk)))
+    linux("check", "--vmk-file", "key", "raw")
+    assert Path("raw").read_bytes()[:14 * MIB] == Path("image").read_bytes()[:14 * MIB]
+
+
+@device_test
+def device_that_fails(disk):
+    """what a device refuses or fails is an error, and nothing is left half done"""
+    disk.fault(ops=td.READ, skip=0, count=1, status=td.IO_DEVICE_ERROR)
+    exe("prepare", "--new-vmk", "new", disk.path, code=FAILED, says="cannot read .*: input/output error")
+    assert not os.path.exists("new")
+    disk.clear()
+    disk.fault(ops=td.IOCTL, skip=0, count=1, status=td.WRITE_PROTECTED)
+    exe("prepare", "--vmk-file", "key", disk.path, code=PERMISSION, says="[Ww]rite protected")
+    disk.clear()
+    assert digest(raw(disk)) == digest("image")
+
+
+@device_test
+def device_with_large_sectors(disk):
+    """a device of 4096-byte sectors"""
+    disk.delete()
+    disk = disk.client.create(0, size_bytes=16 * MIB, sector_bytes=4096)
+    exe("prepare", "--vmk-file", "key", "--sector-size", "512", disk.path, code=REFUSED,
+        says="sectors of .* are 4096 bytes")
+    exe("prepare", "--vmk-file", "key", disk.path)
+    assert value_of(exe("info", "--json", disk.path))["sector_size_bytes"] == 4096
+
+
+@device_test
+def device_online(disk):
+    """attach, encrypt, detach, and back: what the driver writes is read on Linux at each stage"""
+    LAB.load("vck")
+    try:
+        exe("prepare", "--vmk-file", "key", disk.path)
+        disk.get("prepared")
+        plain = Path("prepared").read_bytes()[:14 * MIB]
+        disk.add()
+        exe("attach", "--vmk-file", "key", disk.path, says="is attached: 14 MiB")
+        exe("attach", "--vmk-file", "key", disk.path, code=None, says="attached")
+        listed = json.loads(exe("list", "--json").out)
+        assert [(entry["state"], entry["total_sectors"]) for entry in listed] == [
+            ("idle", 14 * MIB // 512)], listed
+        exe("driver", "stop", code=None)
+        exe("encrypt", disk.path, says=r"encrypting: .*(.|\n)*is encrypted: 14 MiB")
+        exe("status", disk.path, says="100.0 % ciphertext")
+        exe("detach", disk.path, says="detached")
+        exe("status", disk.path, code=NOT_FOUND)
+        linux("check", "--vmk-file", "key", raw(disk))
+        found = value_of(linux("info", "--json", "--vmk-file", "key", "raw"))
+        assert found["state"]["encrypted_sectors"] == 14 * MIB // 512, found["state"]
+        cipher = Path("raw").read_bytes()[:14 * MIB]
+        assert all(cipher[i:i + 4096] != plain[i:i + 4096] for i in range(0, 14 * MIB, 4096))
+        exe("attach", "--vmk-file", "key", disk.path)
+        exe("rate", disk.path, "4", says="at most 4 MiB/s")
+        exe("decrypt", "--no-wait", disk.path, says="decrypting")
+        exe("pause", disk.path, says="paused at sector")
+        exe("detach", disk.path)
+        linux("check", "--vmk-file", "key", raw(disk))
+        half = value_of(linux("info", "--json", "--vmk-file", "key", "raw"))["state"]
+        assert half["direction"] == "decrypting" and half["intent"] == "paused", half
+        assert half == value_of(exe("info", "--json", "--vmk-file", "key", disk.path))["state"]
+        exe("attach", "--vmk-file", "key", disk.path)
+        exe("resume", disk.path, says="is decrypted")
+        exe("detach", disk.path)
+        assert Path(raw(disk)).read_bytes()[:14 * MIB] == plain
     finally:
         LAB.unload("vck")
 
