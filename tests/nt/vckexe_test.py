@@ -408,6 +408,7 @@ def with_driver():
 def device_test(function):
     """The test gets a disk of 16 MiB, whose contents are in the file `image`, and a key."""
     def run_with_disk():
+        LAB.load("vckverify")
         LAB.load("vcktestdisk")
         try:
             with td.Client(LAB) as client:
@@ -418,6 +419,10 @@ def device_test(function):
                 disk.delete()
         finally:
             LAB.unload("vcktestdisk")
+            LAB.unload("vckverify")
+        # The test disk's own are looked at where it is tested.
+        found = [str(finding) for finding in LAB.take_findings()]
+        assert not [text for text in found if text.startswith("vck.sys")], "\n".join(found)
     run_with_disk.__doc__ = function.__doc__
     return test(run_with_disk)
 
@@ -472,14 +477,15 @@ def device_online(disk):
         exe("prepare", "--vmk-file", "key", disk.path)
         disk.get("prepared")
         plain = Path("prepared").read_bytes()[:14 * MIB]
-        disk.add()
         exe("attach", "--vmk-file", "key", disk.path, says="is attached: 14 MiB")
         exe("attach", "--vmk-file", "key", disk.path, code=None, says="attached")
         listed = json.loads(exe("list", "--json").out)
         assert [(entry["state"], entry["total_sectors"]) for entry in listed] == [
             ("idle", 14 * MIB // 512)], listed
-        exe("driver", "stop", code=None)
-        exe("encrypt", disk.path, says=r"encrypting: .*(.|\n)*is encrypted: 14 MiB")
+        exe("info", disk.path, code=BUSY, says="is attached, which hides its metadata")
+        assert json.loads(exe("map", "--json", disk.path).out)["regions"] == [
+            {"kind": "plaintext", "start_sector": 0, "sectors": 14 * MIB // 512}]
+        exe("encrypt", disk.path, says="is encrypted: ")
         exe("status", disk.path, says="100.0 % ciphertext")
         exe("detach", disk.path, says="detached")
         exe("status", disk.path, code=NOT_FOUND)
