@@ -5,7 +5,8 @@
 #include "vck/log.h"
 #include "vck/thread.h"
 
-#define PORTTEST_IOCTL_RUN CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800, METHOD_BUFFERED, FILE_ANY_ACCESS)
+#define PORTTEST_IOCTL_RUN    CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800, METHOD_BUFFERED, FILE_ANY_ACCESS)
+#define PORTTEST_IOCTL_MISUSE CTL_CODE(FILE_DEVICE_UNKNOWN, 0x801, METHOD_BUFFERED, FILE_ANY_ACCESS)
 
 DRIVER_INITIALIZE DriverEntry VCK_CAN_WAIT;
 
@@ -43,6 +44,10 @@ static NTSTATUS NTAPI dispatch_control(DEVICE_OBJECT *device, IRP *irp) VCK_CAN_
 {
     (void)device;
     IO_STACK_LOCATION *stack = IoGetCurrentIrpStackLocation(irp);
+    const unsigned char *number = irp->AssociatedIrp.SystemBuffer;
+    if (stack->Parameters.DeviceIoControl.IoControlCode == PORTTEST_IOCTL_MISUSE &&
+        stack->Parameters.DeviceIoControl.InputBufferLength == 1 && porttest_misuse(*number))
+        return complete(irp, STATUS_SUCCESS, 0);
     if (stack->Parameters.DeviceIoControl.IoControlCode != PORTTEST_IOCTL_RUN)
         return complete(irp, STATUS_INVALID_DEVICE_REQUEST, 0);
     size_t capacity_bytes = stack->Parameters.DeviceIoControl.OutputBufferLength;

@@ -2,8 +2,8 @@
 /*
  * porttest: checks of a port for Windows, and of the core upon it. A program runs those of the
  * user-mode port; a driver runs those of the kernel's when user mode asks for them. Its device and
- * link bear the name of its service, so that copies can be loaded side by side. The one request it
- * knows answers with TAP text.
+ * link bear the name of its service, so that copies can be loaded side by side. One request
+ * answers with TAP text; another commits a misuse that stops the system.
  */
 #ifndef VCK_TESTS_NT_PORTTEST_H
 #define VCK_TESTS_NT_PORTTEST_H
@@ -34,6 +34,10 @@ void porttest_skip(const char *why);
 
 /* Whether raising the level is visible: kernels that only imitate levels show PASSIVE. PASSIVE. */
 bool porttest_has_levels(void);
+
+/* Commits the misuse of that number and does not return, where it is noticed; false: there is no
+ * such one. In the kernel. */
+bool porttest_misuse(size_t number);
 
 /* Runs the tests of groups, each of which ends with one without a name, and writes TAP; the number
  * of bytes. */
