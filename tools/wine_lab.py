@@ -19,6 +19,7 @@ As a command: wine_lab.py --build-dir DIR --load NAME... [-- PROGRAM ARGUMENT...
 import argparse
 import contextlib
 import ctypes
+import fcntl
 import os
 import re
 import select
@@ -32,6 +33,7 @@ import time
 from pathlib import Path
 
 GROUP = "VckLab"
+TEMPLATE = "wine-prefix-"
 CRASH_LOG = "crash.log"
 VERIFIER = "vckverify"
 FINDING_MARK = "VCKVERIFY "
@@ -61,6 +63,10 @@ WIN32_CODES = {2: "not found", 5: "access denied or the driver's process is gone
                232: "the driver's process is gone", 1053: "it crashed or hung in DriverEntry",
                1056: "already running", 1060: "no such service", 1062: "not running",
                1114: "DriverEntry failed"}
+
+
+MODULE_SUFFIXES = (".dll", ".exe", ".sys", ".drv", ".ocx", ".acm", ".cpl", ".tlb", ".nls", ".ttf",
+                   ".ax", ".ds", ".msstyles", ".com", ".mod16", ".dll16", ".exe16", ".drv16")
 
 
 class LabError(Exception):
@@ -151,14 +157,16 @@ class Symbols:
         if not path or not self.addr2line or not offset:
             return frame
         address = pe_image_base(path) + int(offset, 16) - 1
-        done = subprocess.run([self.addr2line, "-f", "-e", str(path), f"{address:#x}"],
+        done = subprocess.run([self.addr2line, "-f", "-i", "-e", str(path), f"{address:#x}"],
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                               check=False)
-        function, _, place = done.stdout.strip().partition("\n")
-        if done.returncode or function in ("", "??"):
+        lines = done.stdout.splitlines()
+        if done.returncode or len(lines) < 2 or lines[0] == "??":
             return frame
-        place = "/".join(place.split(" ")[0].split("/")[-2:])
-        return f"{frame} {function} ({place})"
+        # An inlined function is followed by the one it is inlined in.
+        calls = [f"{function} ({'/'.join(place.split(' ')[0].split('/')[-2:])})"
+                 for function, place in zip(lines[::2], lines[1::2])]
+        return f"{frame} {' in '.join(calls)}"
 
 
 def pe_image_base(path):
@@ -168,9 +176,21 @@ def pe_image_base(path):
     return int.from_bytes(head[at + 0x30:at + 0x38], "little")
 
 
+def copy_prefix(source, target):
+    """Modules of Wine's are linked where the file system can."""
+    def copy(old, new):
+        if new.endswith(MODULE_SUFFIXES):
+            with contextlib.suppress(OSError):
+                os.link(old, new)
+                return
+        shutil.copy2(old, new)
+    shutil.copytree(source, target, symlinks=True, copy_function=copy)
+
+
 class Lab:
-    def __init__(self, build_dir=None, directory=None, group=GROUP, keep=False):
-        """directory: made and removed, unless keep; default: a temporary one."""
+    def __init__(self, build_dir=None, directory=None, group=GROUP, keep=False, verify=None):
+        """directory: made and removed, unless keep; default: a temporary one. verify: each session
+        begins with loading vckverify.sys; default: whether VCK_VERIFY is set and not 0."""
         root = Path(__file__).resolve().parent.parent
         self.build_dir = Path(build_dir or os.environ.get("VCK_NT_BUILD") or root / "build/nt")
         self.wine = find_program("WINE", "wine64", "/usr/lib/wine/wine64", "wine")
@@ -178,6 +198,8 @@ class Lab:
                                        "/usr/lib/wine/wineserver")
         self.vckload = self.find("vckload.exe")
         self.group, self.keep = group, keep
+        self.is_verifying = (os.environ.get("VCK_VERIFY", "0") != "0" if verify is None
+                             else verify)
         self.directory = Path(tempfile.mkdtemp(prefix="vck-wine-") if directory is None
                               else directory).resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -216,7 +238,10 @@ class Lab:
             if path.is_file():
                 return path
             raise LabError(f"{path} is not there")
-        found = [path for path in self.build_dir.rglob(name) if path.is_file()]
+        found = []
+        for folder, folders, names in os.walk(self.build_dir):
+            folders[:] = [entry for entry in folders if not entry.startswith(TEMPLATE)]
+            found += [Path(folder, name)] if name in names else []
         if len(found) == 1:
             return found[0]
         raise LabError(f"{len(found) or 'no'} files {name} below {self.build_dir}")
@@ -236,6 +261,26 @@ class Lab:
         return {**os.environ, **ENVIRONMENT, "WINEPREFIX": str(self.prefix), "WINEDEBUG": debug}
 
     def _make_prefix(self):
+        """A new prefix takes Wine seconds, and hundreds of megabytes of its own modules: one is made
+        in the build directory, each Lab gets a copy that shares what is never written."""
+        version = subprocess.run([self.wine, "--version"], stdout=subprocess.PIPE, text=True,
+                                 check=True).stdout.strip()
+        template = self.build_dir / f"{TEMPLATE}{version.split()[0]}"
+        if not os.access(self.build_dir, os.W_OK):
+            self._create_prefix()
+            return
+        with open(self.build_dir / f"{TEMPLATE}lock", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not template.exists():
+                self._create_prefix()
+                making = template.with_name(f"{TEMPLATE}new")
+                shutil.rmtree(making, ignore_errors=True)
+                copy_prefix(self.prefix, making)
+                making.rename(template)
+                return
+        copy_prefix(template, self.prefix)
+
+    def _create_prefix(self):
         settings = self.directory / "settings.reg"
         settings.write_text(REGISTRY.replace("\n", "\r\n"))
         for command in ((self.wine, "wineboot", "-i"),
@@ -263,6 +308,8 @@ class Lab:
                 preexec_fn=die_with_parent, cwd=self.directory)
         self._answers = b""
         self._read_answer("start the session", 60)
+        if self.is_verifying:
+            self.load(VERIFIER)
 
     def stop(self):
         """Ends every process of this prefix; drivers are gone without being unloaded."""
@@ -351,20 +398,19 @@ class Lab:
         kind = "dword" if isinstance(value, int) else "sz"
         self.command("reg", key, name, kind, value)
 
-    def start_program(self, program, *arguments, cwd=None):
+    def start_program(self, program, *arguments):
         """The same as run, but returns the running process, its three streams pipes."""
         with contextlib.suppress(LabError):
             program = self.find(program)
         command = [str(word) for word in (self.wine, program, *arguments)]
-        return subprocess.Popen(command, env=self._environment(), cwd=cwd or self.directory,
+        return subprocess.Popen(command, env=self._environment(), cwd=self.directory,
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, start_new_session=True,
                                 preexec_fn=die_with_parent)
 
-    def run(self, program, *arguments, seconds=60, check=True, data=None, cwd=None):
-        """Runs a program of the build directory (or a path, or, without one, a system command), in
-        the lab's directory or in cwd."""
-        process = self.start_program(program, *arguments, cwd=cwd)
+    def run(self, program, *arguments, seconds=60, check=True, data=None):
+        """Runs a program of the build directory (or a path, or, without one, a system command)."""
+        process = self.start_program(program, *arguments)
         try:
             out, err = process.communicate(data or b"", timeout=seconds)
             result = Result(process.args[1:], process.returncode, out, err)
@@ -409,7 +455,11 @@ class Lab:
     # ---- what happened ----
 
     def debug_lines(self):
-        """What drivers printed with DbgPrint, oldest first."""
+        """What drivers printed with DbgPrint, oldest first, without the verifier's lines."""
+        return [line for line in self.log_lines() if not line.startswith("VCKVERIFY")]
+
+    def log_lines(self):
+        """Everything that was printed."""
         if not self.log_path.exists():
             return []
         lines = []
@@ -432,7 +482,7 @@ class Lab:
 
     def findings(self):
         """What the verifier found and was not taken, oldest first."""
-        lines = [line for line in self.debug_lines() if line.startswith(FINDING_MARK)]
+        lines = [line for line in self.log_lines() if line.startswith(FINDING_MARK)]
         return [Finding(line[len(FINDING_MARK):], self.symbols) for line in lines[self._taken:]]
 
     def take_findings(self):
@@ -443,7 +493,7 @@ class Lab:
 
     def summary(self, name):
         """What a driver did until it was last unloaded, as {counter: number}."""
-        lines = [line.split()[1:] for line in self.debug_lines()
+        lines = [line.split()[1:] for line in self.log_lines()
                  if line.startswith(f"{SUMMARY_MARK}driver={name.lower()}.sys ")]
         if not lines:
             raise LabError(f"{name} was not unloaded under the verifier")
@@ -503,7 +553,7 @@ def main():
             for name in reversed(lab.loaded):
                 lab.unload(name)
             if arguments.debug:
-                print("\n".join(lab.debug_lines()), file=sys.stderr)
+                print("\n".join(lab.log_lines()), file=sys.stderr)
     except LabError as error:
         print(f"wine_lab: {error}", file=sys.stderr)
         return 1

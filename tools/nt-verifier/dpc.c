@@ -89,17 +89,29 @@ static void wait_until_idle(void)
     ReleaseSRWLockExclusive(&lock);
 }
 
-bool verify_dpc_is_inside(const void *memory, SIZE_T bytes)
+static PKDPC find_inside(const void *memory, SIZE_T bytes)
 {
-    bool is_inside = false;
-    AcquireSRWLockExclusive(&lock);
     for (LIST_ENTRY *entry = queue.Flink; entry != &queue; entry = entry->Flink) {
         PKDPC dpc = CONTAINING_RECORD(entry, KDPC, DpcListEntry);
         if ((uintptr_t)dpc - (uintptr_t)memory < bytes)
-            is_inside = true;
+            return dpc;
     }
-    ReleaseSRWLockExclusive(&lock);
-    return is_inside;
+    return NULL;
+}
+
+void verify_dpc_freed(struct verify_driver *driver, const void *memory, SIZE_T bytes)
+{
+    PKDPC dpc;
+    do {
+        AcquireSRWLockExclusive(&lock);
+        dpc = find_inside(memory, bytes);
+        if (dpc)
+            RemoveEntryList(&dpc->DpcListEntry);
+        ReleaseSRWLockExclusive(&lock);
+        if (dpc)
+            verify_report("dpc-freed", driver, NULL, "DPC %p is queued and its memory freed",
+                          (void *)dpc);
+    } while (dpc);
 }
 
 void verify_dpc_leaks(struct verify_driver *driver)

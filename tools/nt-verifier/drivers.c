@@ -4,6 +4,7 @@
 
 enum {
     DRIVERS_MAX = 64,
+    HANDLES_WAIT_MS = 2000,
     /* The DOS header of Wine's own modules says so behind its end. */
     WINE_MARK_OFFSET = 0x40,
     PE_OFFSET_AT = 0x3c,
@@ -165,9 +166,22 @@ static void print_summary(const struct verify_driver *driver)
     DbgPrint("VCKVERIFY-SUMMARY %s\n", text);
 }
 
+/* Windows does not unload a driver before the last handle of its devices is closed. Wine does, and
+ * closes afterwards what a program has closed just before. */
+static void wait_for_handles(const struct verify_driver *driver)
+{
+    LARGE_INTEGER step = {.QuadPart = -10000};
+    for (int i = 0; i < HANDLES_WAIT_MS && driver->open_handles > 0; i++)
+        KeDelayExecutionThread(KernelMode, FALSE, &step);
+    if (driver->open_handles > 0)
+        DbgPrint("VCKVERIFY-NOTE %s is unloaded with %ld handles open\n", driver->name,
+                 driver->open_handles);
+}
+
 static void NTAPI unload_watched(PDRIVER_OBJECT object)
 {
     struct verify_driver *driver = verify_driver_of_object(object);
+    wait_for_handles(driver);
     struct verify_context before = verify_enter(PASSIVE_LEVEL);
     driver->is_unloading = true;
     driver->unload(object);

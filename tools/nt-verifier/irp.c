@@ -190,21 +190,32 @@ static void end_visit(PIRP irp, const struct visit *visit, struct verify_driver 
     verify_irp_unlock();
 }
 
+static void count_handles(struct verify_driver *driver, KPROCESSOR_MODE requestor, LONG change)
+{
+    if (requestor == UserMode)
+        InterlockedExchangeAdd(&driver->open_handles, change);
+}
+
 NTSTATUS NTAPI verify_irp_dispatch(PDEVICE_OBJECT device, PIRP irp)
 {
     struct verify_driver *driver = verify_driver_of_object(device->DriverObject);
     UCHAR major = IoGetCurrentIrpStackLocation(irp)->MajorFunction;
     PDRIVER_DISPATCH routine = driver->dispatch[major];
     KIRQL level = verify_level();
+    KPROCESSOR_MODE requestor = irp->RequestorMode;
     struct visit visit;
 
     InterlockedIncrement64(&driver->counters.irps_dispatched);
+    if (major == IRP_MJ_CREATE)
+        count_handles(driver, requestor, 1);
     begin_visit(irp, driver, &visit);
     struct verify_context before = verify_enter(level);
     NTSTATUS status = routine(device, irp);
     verify_leave(&before, driver, level, "a dispatch routine", (const void *)(uintptr_t)routine);
     end_visit(irp, &visit, driver, status, (const void *)(uintptr_t)routine);
     verify_driver_watch(driver);
+    if (major == IRP_MJ_CLOSE)
+        count_handles(driver, requestor, -1);
     return status;
 }
 
@@ -368,12 +379,20 @@ static void hand_over_result(PIRP irp)
     }
 }
 
+/* A driver's own IRP that came back to it has no location left that could complete it. */
+static bool was_completed(const struct irp_track *track, const IRP *irp)
+{
+    return track->state == IRP_COMPLETED || track->state == IRP_COMPLETING ||
+           (track->state == IRP_HELD && track->owner && !track->is_freed_by_system &&
+            !has_current(irp));
+}
+
 /* False when it must not be completed; the generation that is. */
 static bool begin_completing(struct verify_driver *driver, PIRP irp, ULONG64 *ret_generation)
 {
     struct irp_track *track = verify_irp_find(irp);
     *ret_generation = 0;
-    if (track && (track->state == IRP_COMPLETED || track->state == IRP_COMPLETING)) {
+    if (track && was_completed(track, irp)) {
         verify_report("irp-completed-twice", driver, NULL, "IRP %p, major %u", (void *)irp,
                       track->major);
         return false;
@@ -423,28 +442,39 @@ static void FASTCALL hook_IofCompleteRequest(PIRP irp, CCHAR boost)
 
 /* ---- what is left ---- */
 
-static bool calls_back(const struct irp_track *track, const struct verify_driver *driver)
+/* A routine of the driver that completion will call. */
+static PIO_COMPLETION_ROUTINE routine_in(const struct irp_track *track,
+                                         const struct verify_driver *driver)
 {
     for (int i = 0; i < IRP_LOCATIONS; i++) {
         if (track->routines[i] && verify_driver_at((void *)(uintptr_t)track->routines[i]) == driver)
-            return true;
+            return track->routines[i];
     }
-    return false;
+    return NULL;
 }
 
 static void report_left(struct irp_track *track, struct verify_driver *driver)
 {
     bool is_flying = track->state == IRP_FLYING || track->state == IRP_HELD;
+    PIO_COMPLETION_ROUTINE routine = routine_in(track, driver);
+    struct verify_stack dispatch =
+        verify_stack_of((const void *)(uintptr_t)driver->dispatch[track->major]);
+    struct verify_stack completion = verify_stack_of((const void *)(uintptr_t)routine);
     if (track->owner == driver && track->state != IRP_COMPLETED)
         verify_report("irp-leak", driver, &track->stack, "IRP %p was not freed",
                       (void *)track->irp);
     else if (is_flying && track->holder == driver)
-        verify_report("irp-never-completed", driver, NULL, "IRP %p, major %u", (void *)track->irp,
-                      track->major);
-    else if (is_flying && calls_back(track, driver))
-        verify_report("irp-completion-left", driver, NULL,
+        verify_report("irp-never-completed", driver, &dispatch, "IRP %p, major %u",
+                      (void *)track->irp, track->major);
+    else if (is_flying && routine)
+        verify_report("irp-completion-left", driver, &completion,
                       "IRP %p, major %u, will call a completion routine of the driver",
                       (void *)track->irp, track->major);
+    /* The next driver may be loaded where this one was. */
+    for (int i = 0; i < IRP_LOCATIONS; i++) {
+        if (verify_driver_at((void *)(uintptr_t)track->routines[i]) == driver)
+            track->routines[i] = NULL;
+    }
     if (track->owner == driver)
         track->owner = NULL;
     if (track->holder == driver)

@@ -89,6 +89,7 @@ static const char *format_tag(ULONG tag, char text[5])
     return text;
 }
 
+/* What was reported is put right: it is reported once. */
 static void check_guards(struct block *block)
 {
     char tag[5];
@@ -105,6 +106,8 @@ static void check_guards(struct block *block)
         verify_report("pool-underflow", block->driver, &block->allocated,
                       "%lu bytes, tag %s: byte %lu before the start was written",
                       (ULONG)block->size, format_tag(block->tag, tag), (ULONG)right + 1);
+    RtlFillMemory(block->bytes + block->size, GUARD_BYTES, FILL_GUARD);
+    RtlFillMemory(block->bytes - GUARD_BYTES, GUARD_BYTES, FILL_GUARD);
 }
 
 static void check_freed_fill(struct block *block)
@@ -216,6 +219,7 @@ static void check_free(struct verify_driver *driver, const struct block *block, 
         verify_report("pool-tag-mismatch", driver, &block->allocated, "freed as %s, is %s",
                       format_tag(tag, wrong), format_tag(block->tag, right));
     verify_timer_freed(driver, block->bytes, block->size);
+    verify_dpc_freed(driver, block->bytes, block->size);
 }
 
 /* Memory that is no block of ours: Wine's, which drivers may have to free, or no pool at all. */

@@ -90,7 +90,7 @@ static size_t format_stack(char *text, size_t bytes, const char *name,
 {
     size_t used = verify_format(text, bytes, " %s=", name);
     ULONG first = skip_own_frames(stack);
-    for (ULONG i = first; i < stack->count && used + 80 < bytes; i++) {
+    for (ULONG i = first; i < stack->count && stack->frames[i] && used + 80 < bytes; i++) {
         if (i > first)
             text[used++] = ',';
         used += verify_format_frame(text + used, bytes - used, stack->frames[i]);

@@ -117,20 +117,27 @@ void verify_timer_stop(void)
 
 /* ---- what is left ---- */
 
+static void stop(struct timer_entry *entry)
+{
+    KeCancelTimer(entry->timer);
+    RemoveEntryList(&entry->link);
+    verify_free(entry);
+}
+
 void verify_timer_freed(struct verify_driver *driver, const void *memory, SIZE_T bytes)
 {
     AcquireSRWLockExclusive(&lock);
-    for (LIST_ENTRY *link = timers.Flink; link != &timers; link = link->Flink) {
+    LIST_ENTRY *link = timers.Flink;
+    while (link != &timers) {
         struct timer_entry *entry = CONTAINING_RECORD(link, struct timer_entry, link);
-        if ((uintptr_t)entry->timer - (uintptr_t)memory < bytes)
+        link = link->Flink;
+        if ((uintptr_t)entry->timer - (uintptr_t)memory < bytes) {
             verify_report("timer-freed", driver, &entry->stack,
-                          "timer %p is set and its memory "
-                          "freed",
-                          (void *)entry->timer);
+                          "timer %p is set and its memory freed", (void *)entry->timer);
+            stop(entry);
+        }
     }
     ReleaseSRWLockExclusive(&lock);
-    if (verify_dpc_is_inside(memory, bytes))
-        verify_report("dpc-freed", driver, NULL, "a DPC is queued and its memory freed");
 }
 
 void verify_timer_leaks(struct verify_driver *driver)
@@ -146,9 +153,7 @@ void verify_timer_leaks(struct verify_driver *driver)
         if (is_its) {
             verify_report("timer-leak", driver, &entry->stack, "timer %p is still set",
                           (void *)entry->timer);
-            KeCancelTimer(entry->timer);
-            RemoveEntryList(&entry->link);
-            verify_free(entry);
+            stop(entry);
         }
     }
     ReleaseSRWLockExclusive(&lock);

@@ -80,6 +80,7 @@ struct verify_driver {
     PDRIVER_UNLOAD unload;
     PDRIVER_ADD_DEVICE add_device;
     PDRIVER_DISPATCH dispatch[VERIFY_MAJORS];
+    volatile LONG open_handles;  /* opened by programs, less those closed */
     volatile LONG fail_in;       /* the allocation that fails, counted down; 0: none */
     volatile LONG64 allocations; /* since the count was last set */
     struct verify_counters counters;
@@ -218,8 +219,9 @@ void verify_pool_set_quarantine(SIZE_T bytes);
 
 /* ---- the rest ---- */
 
-/* Reports timers that run and DPCs that are queued inside memory that is being freed. */
+/* Report timers that run and DPCs that are queued in memory that is being freed, and stop them. */
 void verify_timer_freed(struct verify_driver *driver, const void *memory, SIZE_T bytes);
+void verify_dpc_freed(struct verify_driver *driver, const void *memory, SIZE_T bytes);
 
 NTSTATUS verify_device_start(void);
 /* Sends IRP_MJ_SHUTDOWN to all that registered for it; how many. */
@@ -228,8 +230,6 @@ ULONG verify_device_shutdown(void);
 NTSTATUS verify_dpc_start(void);
 void verify_dpc_stop(void);
 /* Queues a DPC as its timer would; false when it is queued already. */
-/* Whether a queued DPC is inside this memory. */
-bool verify_dpc_is_inside(const void *memory, SIZE_T bytes);
 bool verify_dpc_queue(PKDPC dpc, void *argument1, void *argument2);
 
 NTSTATUS verify_timer_start(void);
