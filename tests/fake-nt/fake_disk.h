@@ -34,16 +34,16 @@ struct fake_disk {
     uint8_t *data;
 
     /* Set by tests while nothing is in flight, or atomically. */
-    bool is_async;         /* pends everything and completes it from its thread */
-    bool is_reordering;    /* the latest first */
-    bool is_holding;       /* completes nothing meanwhile; see fake_disk_hold */
-    uint32_t delay_us;     /* before each completion */
-    int64_t fail_in;       /* atomic: 1: the next transfer, flush or trim fails ... */
-    NTSTATUS fail_status;  /* ... with this */
-    int64_t short_in;      /* atomic: the same for a transfer that moves half */
-    ULONG answer_limit;    /* longest answer to an IOCTL, then STATUS_BUFFER_OVERFLOW; 0: any */
+    bool is_async;        /* pends everything and completes it from its thread */
+    bool is_reordering;   /* the latest first */
+    bool is_holding;      /* completes nothing meanwhile; see fake_disk_hold */
+    uint32_t delay_us;    /* before each completion */
+    int64_t fail_in;      /* atomic: 1: the next transfer, flush or trim fails ... */
+    NTSTATUS fail_status; /* ... with this */
+    int64_t short_in;     /* atomic: the same for a transfer that moves half */
+    ULONG answer_limit;   /* longest answer to an IOCTL, then STATUS_BUFFER_OVERFLOW; 0: any */
     const uint8_t *partition_guid; /* it is a partition of a GPT; NULL: of an MBR */
-    NTSTATUS start_status; /* of START_DEVICE and DEVICE_USAGE_NOTIFICATION */
+    NTSTATUS start_status;         /* of START_DEVICE and DEVICE_USAGE_NOTIFICATION */
 
     struct fake_disk_seen read, write;
     uint32_t counts[IRP_MJ_MAXIMUM_FUNCTION + 1]; /* atomic: requests by major */
