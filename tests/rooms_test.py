@@ -64,7 +64,7 @@ def place_of(path):
         room = ROOM_OF.get(f"vck/{path.name}")
         return rooms_from(room) if room else set(), False
     if parts[0] == "port":
-        return {"base"}, len(parts) > 2
+        return ({"base", "chain"}, True) if len(parts) > 2 else ({"base"}, False)
     return set(MAY_INCLUDE), True
 
 
