@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vck-echo: a TCP server that sends back what it gets. One thread; each connection is a task, made
- * when it is accepted and gone when it ends.
+ * vck-echo: a TCP server that sends back what it gets. One thread; each connection is a task
+ * (products/asyncnet/echo.h), made when it is accepted and gone when it ends.
  *
  *     vck-echo [--port N] [--ipv6]
  *
@@ -14,125 +14,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "vck/coroutine.h"
-#include "vck/executor.h"
-#include "vck/listener.h"
-#include "vck/sleep.h"
-
-#define BUFFER_BYTES 16384
-#define BACKLOG      4096
-#define PAUSE_NS     10000000ull
+#include "products/asyncnet/echo.h"
 
 struct server {
-    struct vck_future future;
-    struct vck_coroutine co;
-    struct vck_task task;
     struct vck_network *network;
     struct vck_executor *executor;
-    struct vck_listener listener;
-    struct vck_socket_call next;
-    struct vck_sleep pause;
+    struct echo echo;
+    struct vck_event ended;
+    bool is_serving;
 };
 
-/* ---- one connection ---- */
-
-struct connection {
-    struct vck_future future;
-    struct vck_coroutine co;
-    struct vck_socket *socket;
-    struct vck_socket_call call;
-    char data[BUFFER_BYTES];
-};
-
-static bool has_data(const struct connection *c)
+static void echo_ended(struct job *job)
 {
-    return c->call.io.status == VCK_OK && c->call.io.done_bytes > 0;
+    vck_event_set(&VCK_CONTAINER_OF(job, struct server, echo.job)->ended);
 }
 
-static enum vck_poll connection_poll(struct vck_future *self, const struct vck_waker *waker)
+static vck_status serve(struct server *server, const struct vck_address *address) VCK_CAN_WAIT
 {
-    struct connection *c = VCK_CONTAINER_OF(self, struct connection, future);
+    vck_status status = job_begin(&server->echo.job, server->executor, echo_ended);
 
-    VCK_CO_BEGIN(&c->co);
-    for (;;) {
-        vck_socket_recv_init(&c->call, c->socket, c->data, sizeof(c->data));
-        VCK_CO_AWAIT(&c->co, &c->call.call.future, waker);
-        if (!has_data(c))
-            break;
-        vck_socket_send_all_init(&c->call, c->socket, c->data, c->call.io.done_bytes);
-        VCK_CO_AWAIT(&c->co, &c->call.call.future, waker);
-        if (c->call.io.status)
-            break;
-    }
-    vck_socket_close_init(&c->call, c->socket);
-    VCK_CO_AWAIT(&c->co, &c->call.call.future, waker);
-    VCK_CO_END(&c->co);
-}
-
-/* Shutdown drops what still runs. */
-static void connection_drop(struct vck_future *self) VCK_NO_ANALYSIS
-{
-    struct connection *c = VCK_CONTAINER_OF(self, struct connection, future);
-
-    vck_future_drop(&c->call.call.future);
-    if (c->call.io.op != VCK_SOCKET_CLOSE)
-        vck_socket_close(c->socket);
-}
-
-static vck_status serve(struct server *server, struct vck_socket *socket) VCK_NO_ANALYSIS
-{
-    struct vck_task *task;
-    struct connection *c;
-    vck_status status = vck_task_create(sizeof(*c), &task);
-
-    if (status) {
-        vck_socket_close(socket);
+    if (status)
         return status;
-    }
-    c = VCK_CONTAINER_OF(task->future, struct connection, future);
-    c->future = (struct vck_future){.poll = connection_poll, .drop = connection_drop};
-    c->socket = socket;
-    vck_socket_recv_init(&c->call, socket, c->data, sizeof(c->data));
-    status = vck_executor_spawn(server->executor, task, NULL);
-    if (status) {
-        vck_task_destroy(task);
-        vck_socket_close(socket);
-    }
-    return status;
-}
-
-/* ---- accepting ---- */
-
-/* When descriptors or memory run out, connections in progress are let go on first. */
-static enum vck_poll server_poll(struct vck_future *self, const struct vck_waker *waker)
-{
-    struct server *server = VCK_CONTAINER_OF(self, struct server, future);
-    vck_status status;
-
-    VCK_CO_BEGIN(&server->co);
-    for (;;) {
-        vck_listener_next_init(&server->next, &server->listener);
-        VCK_CO_AWAIT(&server->co, &server->next.call.future, waker);
-        status = server->next.io.status;
-        if (status == VCK_OK)
-            status = serve(server, server->next.accepted);
-        if (status == VCK_OK)
-            continue;
-        if (status != VCK_NO_MEMORY)
-            break;
-        vck_sleep_init(&server->pause, PAUSE_NS);
-        VCK_CO_AWAIT(&server->co, &server->pause.future, waker);
-    }
-    VCK_CO_END(&server->co);
-}
-
-static void server_drop(struct vck_future *self)
-{
-    struct server *server = VCK_CONTAINER_OF(self, struct server, future);
-
-    vck_future_drop(&server->next.call.future);
-    if (server->pause.future.drop)
-        vck_future_drop(&server->pause.future);
+    server->is_serving = true;
+    return echo_start(&server->echo, server->network, address);
 }
 
 static vck_status start(struct server *server, enum vck_address_family family,
@@ -143,6 +47,7 @@ static vck_status start(struct server *server, enum vck_address_family family,
     struct vck_address address = vck_address_loopback(family, port);
     vck_status status = vck_network_create(&options, &server->network);
 
+    vck_event_init(&server->ended);
     if (status)
         return status;
     status = vck_network_start(server->network);
@@ -150,22 +55,19 @@ static vck_status start(struct server *server, enum vck_address_family family,
         return status;
     executor_options.idle = vck_network_get_idle(server->network);
     status = vck_executor_create(&executor_options, &server->executor);
-    if (status)
-        return status;
-    status = vck_listener_open(server->network, &address, BACKLOG, &server->listener);
-    if (status)
-        return status;
-    server->future = (struct vck_future){.poll = server_poll, .drop = server_drop};
-    vck_listener_next_init(&server->next, &server->listener);
-    vck_task_init(&server->task, &server->future);
-    return vck_executor_spawn(server->executor, &server->task, NULL);
+    return status ? status : serve(server, &address);
 }
 
 static void stop(struct server *server) VCK_CAN_WAIT
 {
+    if (server->is_serving) {
+        job_cancel(&server->echo.job);
+        (void)vck_event_wait(&server->ended, VCK_FOREVER);
+    }
     vck_executor_destroy(server->executor);
-    vck_listener_close(&server->listener);
+    echo_fini(&server->echo);
     vck_network_destroy(server->network);
+    vck_event_fini(&server->ended);
 }
 
 /* ---- the command ---- */
@@ -229,7 +131,7 @@ int main(int argc, char **argv) VCK_ASSUME_CAN_WAIT VCK_NO_ANALYSIS
     block_signals();
     status = start(&server, family, port);
     if (status == VCK_OK) {
-        vck_address_format(&server.listener.address, text);
+        vck_address_format(&server.echo.listener.address, text);
         printf("%s\n", text);
         fflush(stdout);
         await_signal();

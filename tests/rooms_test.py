@@ -78,7 +78,8 @@ def is_allowed(path, quoted, angled):
     if quoted.startswith("port/"):
         return is_hosted or quoted.count("/") == 1
     if quoted.startswith("products/"):
-        return path.parts[0] == "products" or path.parts[:2] == ("tests", "fake-nt")
+        return (path.parts[0] in ("products", "examples", "fuzz")
+                or path.parts[:2] == ("tests", "fake-nt"))
     if path.parts[0] in ("tests", "bench", "fuzz"):
         return (ROOT / path.parent / quoted).is_file() or (ROOT / quoted).is_file()
     # A neighbour, or what tests share.
