@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control_device.h"
 #include "control_request.h"
+#include "port/nt/control_object.h"
 #include "port/nt/irp_queue.h"
 #include "requestor.h"
-#include "security.h"
 #include "vck/bytes.h"
 #include "vck/log.h"
 
@@ -269,57 +269,15 @@ static vck_status status_of(NTSTATUS status)
     return NT_SUCCESS(status) ? VCK_OK : vck_status_from_nt((uint32_t)status);
 }
 
-/* Before anybody can open the device: it is being initialised, and no link leads to it. */
-static vck_status set_security(PDEVICE_OBJECT device)
-{
-    VCK_ALIGNAS(8) uint8_t descriptor[SECURITY_DESCRIPTOR_BYTES];
-    HANDLE handle = NULL;
-    NTSTATUS status = ObOpenObjectByPointer(device, OBJ_KERNEL_HANDLE, NULL, WRITE_DAC, NULL,
-                                            KernelMode, &handle);
-
-    if (NT_SUCCESS(status)) {
-        security_descriptor_build(descriptor);
-        status = ZwSetSecurityObject(
-            handle, DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION, descriptor);
-        (void)ZwClose(handle);
-    }
-    if (NT_SUCCESS(status))
-        return VCK_OK;
-    vck_log_error("control device: its security descriptor cannot be set: %x", (unsigned)status);
-    return VCK_PERMISSION_DENIED;
-}
-
-static UNICODE_STRING string_of(const wchar_t *text)
-{
-    UNICODE_STRING string;
-
-    RtlInitUnicodeString(&string, text);
-    return string;
-}
-
-static vck_status create_device(const struct control_device_options *options)
-{
-    UNICODE_STRING name = string_of(CONTROL_DEVICE_NAME);
-    NTSTATUS status = IoCreateDevice(options->driver, 0, &name, FILE_DEVICE_UNKNOWN,
-                                     FILE_DEVICE_SECURE_OPEN, FALSE, &control.device);
-
-    if (!NT_SUCCESS(status)) {
-        control.device = NULL;
-        return status_of(status);
-    }
-    return set_security(control.device);
-}
-
 vck_status control_device_start(const struct control_device_options *options)
 {
     vck_status status;
 
     control.options = *options;
     __atomic_store_n(&control.is_stopping, 0, __ATOMIC_RELEASE);
-    status = create_device(options);
-    if (control.device) {
-        if (status == VCK_OK)
-            status = lane_start(&control.look, LOOK_THREADS, "vck-look");
+    status = vck_nt_device_create(options->driver, CONTROL_DEVICE_NAME, 0, &control.device);
+    if (status == VCK_OK) {
+        status = lane_start(&control.look, LOOK_THREADS, "vck-look");
         if (status == VCK_OK)
             status = lane_start(&control.change, CHANGE_THREADS, "vck-change");
     }
@@ -330,9 +288,7 @@ vck_status control_device_start(const struct control_device_options *options)
 
 vck_status control_device_publish(void)
 {
-    UNICODE_STRING name = string_of(CONTROL_DEVICE_NAME);
-    UNICODE_STRING link = string_of(CONTROL_DEVICE_LINK);
-    vck_status status = status_of(IoCreateSymbolicLink(&link, &name));
+    vck_status status = vck_nt_link_create(CONTROL_DEVICE_LINK, CONTROL_DEVICE_NAME);
 
     if (status)
         return status;
@@ -345,12 +301,10 @@ vck_status control_device_publish(void)
 
 void control_device_stop(void)
 {
-    UNICODE_STRING link = string_of(CONTROL_DEVICE_LINK);
-
     if (!control.device)
         return;
     if (control.is_published)
-        (void)IoDeleteSymbolicLink(&link);
+        vck_nt_link_delete(CONTROL_DEVICE_LINK);
     if (control.hears_shutdown)
         IoUnregisterShutdownNotification(control.device);
     control.is_published = false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "requestor.h"
+#include "port/nt/security.h"
 #include "port/port.h"
-#include "security.h"
 #include "vck/bytes.h"
 
 #define REQUESTOR_TAG VCK_TAG('V', 'r', 'e', 'q')
@@ -62,8 +62,8 @@ static bool has_administrators(const TOKEN_GROUPS *groups)
     for (ULONG i = 0; i < groups->GroupCount; i++) {
         const SID_AND_ATTRIBUTES *group = &groups->Groups[i];
 
-        if (security_group_grants(group->Attributes) &&
-            security_is_administrators(group->Sid, RtlLengthSid(group->Sid)))
+        if (vck_security_group_grants(group->Attributes) &&
+            vck_security_is_administrators(group->Sid, RtlLengthSid(group->Sid)))
             return true;
     }
     return false;

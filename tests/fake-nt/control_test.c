@@ -3,7 +3,7 @@
 #include "driver_fixture.h"
 
 #include <string.h>
-#include "products/vcksys/security.h"
+#include "port/nt/security.h"
 #include "vck/bytes.h"
 #include "vck/thread.h"
 
@@ -78,9 +78,9 @@ static void load_without_the_system(void **state)
 static void closed_until_secured(void **state)
 {
     struct driver_fixture *f = *state;
-    uint8_t descriptor[SECURITY_DESCRIPTOR_BYTES];
+    uint8_t descriptor[VCK_SECURITY_DESCRIPTOR_BYTES];
 
-    security_descriptor_build(descriptor);
+    vck_security_descriptor_build(descriptor);
     assert_memory_equal(fake_system.descriptor, descriptor, sizeof(descriptor));
     assert_int_equal(fake_system.descriptor_kind,
                      DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "security.h"
+#include "port/nt/security.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
  * string. */
 static void descriptor(void **state)
 {
-    static const uint8_t expected[SECURITY_DESCRIPTOR_BYTES] = {
+    static const uint8_t expected[VCK_SECURITY_DESCRIPTOR_BYTES] = {
         1, 0, 0x04, 0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0, 0,
         /* the list: revision 2, 72 bytes, 3 entries */
         2, 0, 72, 0, 3, 0, 0, 0,
@@ -22,11 +22,11 @@ static void descriptor(void **state)
         0, 0, 24, 0, 0, 0, 0, 0x10, 1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 0x20, 2, 0, 0,
         /* GR and GX, S-1-5-11 */
         0, 0, 20, 0, 0, 0, 0, 0xa0, 1, 1, 0, 0, 0, 0, 0, 5, 11, 0, 0, 0};
-    uint8_t made[SECURITY_DESCRIPTOR_BYTES];
+    uint8_t made[VCK_SECURITY_DESCRIPTOR_BYTES];
 
     (void)state;
     memset(made, 0xee, sizeof(made));
-    security_descriptor_build(made);
+    vck_security_descriptor_build(made);
     assert_memory_equal(made, expected, sizeof(made));
 }
 
@@ -40,22 +40,22 @@ static void sids(void **state)
     (void)state;
     memcpy(longer, admins, sizeof(admins));
     longer[1] = 3;
-    assert_true(security_is_administrators(admins, sizeof(admins)));
-    assert_false(security_is_administrators(users, sizeof(users)));
-    assert_false(security_is_administrators(system, sizeof(system)));
-    assert_false(security_is_administrators(admins, sizeof(admins) - 4));
-    assert_false(security_is_administrators(longer, sizeof(longer)));
+    assert_true(vck_security_is_administrators(admins, sizeof(admins)));
+    assert_false(vck_security_is_administrators(users, sizeof(users)));
+    assert_false(vck_security_is_administrators(system, sizeof(system)));
+    assert_false(vck_security_is_administrators(admins, sizeof(admins) - 4));
+    assert_false(vck_security_is_administrators(longer, sizeof(longer)));
 }
 
 static void groups(void **state)
 {
     (void)state;
-    assert_true(security_group_grants(0x04));        /* enabled */
-    assert_true(security_group_grants(0x0f));        /* mandatory, by default, enabled, owner */
-    assert_false(security_group_grants(0x00));       /* not enabled */
-    assert_false(security_group_grants(0x10));       /* to deny only, as without elevation */
-    assert_false(security_group_grants(0x14));       /* both */
-    assert_true(security_group_grants(0xc0000004u)); /* the logon's */
+    assert_true(vck_security_group_grants(0x04));        /* enabled */
+    assert_true(vck_security_group_grants(0x0f));        /* mandatory, by default, enabled, owner */
+    assert_false(vck_security_group_grants(0x00));       /* not enabled */
+    assert_false(vck_security_group_grants(0x10));       /* to deny only, as without elevation */
+    assert_false(vck_security_group_grants(0x14));       /* both */
+    assert_true(vck_security_group_grants(0xc0000004u)); /* the logon's */
 }
 
 int main(void)

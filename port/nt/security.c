@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "security.h"
+#include "port/nt/security.h"
 #include <string.h>
 #include "vck/bytes.h"
 
@@ -22,9 +22,9 @@ static const uint8_t local_system[] = {1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0};
 static const uint8_t administrators[] = {1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 0x20, 2, 0, 0};
 static const uint8_t authenticated_users[] = {1, 1, 0, 0, 0, 0, 0, 5, 11, 0, 0, 0};
 
-_Static_assert(SECURITY_DESCRIPTOR_BYTES == HEADER_BYTES + ACL_BYTES + 3 * ACE_BYTES +
-                                                sizeof(local_system) + sizeof(administrators) +
-                                                sizeof(authenticated_users),
+_Static_assert(VCK_SECURITY_DESCRIPTOR_BYTES == HEADER_BYTES + ACL_BYTES + 3 * ACE_BYTES +
+                                                    sizeof(local_system) + sizeof(administrators) +
+                                                    sizeof(authenticated_users),
                "the descriptor has no gaps");
 
 /* An ACCESS_ALLOWED_ACE; returns what follows it. */
@@ -38,12 +38,12 @@ static uint8_t *put_allowed(uint8_t *at, uint32_t access, const uint8_t *sid, si
     return at + ACE_BYTES + sid_bytes;
 }
 
-void security_descriptor_build(uint8_t ret_descriptor[SECURITY_DESCRIPTOR_BYTES])
+void vck_security_descriptor_build(uint8_t ret_descriptor[VCK_SECURITY_DESCRIPTOR_BYTES])
 {
     uint8_t *acl = ret_descriptor + HEADER_BYTES;
     uint8_t *at = acl + ACL_BYTES;
 
-    memset(ret_descriptor, 0, SECURITY_DESCRIPTOR_BYTES);
+    memset(ret_descriptor, 0, VCK_SECURITY_DESCRIPTOR_BYTES);
     ret_descriptor[0] = 1;
     vck_store_le16(ret_descriptor + 2, DACL_PRESENT | DACL_PROTECTED | SELF_RELATIVE);
     vck_store_le32(ret_descriptor + 16, HEADER_BYTES);
@@ -56,13 +56,13 @@ void security_descriptor_build(uint8_t ret_descriptor[SECURITY_DESCRIPTOR_BYTES]
     vck_store_le16(acl + 4, 3);
 }
 
-bool security_is_administrators(const uint8_t *sid, size_t size_bytes)
+bool vck_security_is_administrators(const uint8_t *sid, size_t size_bytes)
 {
     return size_bytes == sizeof(administrators) &&
            memcmp(sid, administrators, sizeof(administrators)) == 0;
 }
 
-bool security_group_grants(uint32_t attributes)
+bool vck_security_group_grants(uint32_t attributes)
 {
     return (attributes & (GROUP_ENABLED | GROUP_DENY_ONLY)) == GROUP_ENABLED;
 }

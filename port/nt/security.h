@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * security: who may open the control device, and what makes a caller an administrator. Pure: both
+ * security: who may open a control device, and what makes a caller an administrator. Pure: both
  * work on bytes as the system lays them out.
  *
  * Source: control-protocol, "Access"; "Security Descriptor Structure" and "TOKEN_GROUPS" in the
  * Windows documentation.
  */
-#ifndef VCK_VCKSYS_SECURITY_H
-#define VCK_VCKSYS_SECURITY_H
+#ifndef VCK_PORT_NT_SECURITY_H
+#define VCK_PORT_NT_SECURITY_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,17 +16,17 @@
 
 VCK_BEGIN_DECLS
 
-#define SECURITY_DESCRIPTOR_BYTES 92u
+#define VCK_SECURITY_DESCRIPTOR_BYTES 92u
 
 /* The self-relative security descriptor D:P(A;;GA;;;SY)(A;;GA;;;BA)(A;;GRGX;;;AU). Any level. */
-void security_descriptor_build(uint8_t ret_descriptor[SECURITY_DESCRIPTOR_BYTES]);
+void vck_security_descriptor_build(uint8_t ret_descriptor[VCK_SECURITY_DESCRIPTOR_BYTES]);
 
 /* Whether a SID of size_bytes is BUILTIN\Administrators (S-1-5-32-544). Any level. */
-bool security_is_administrators(const uint8_t *sid, size_t size_bytes);
+bool vck_security_is_administrators(const uint8_t *sid, size_t size_bytes);
 
 /* Whether membership of a group with these attributes grants access: it is enabled, and not there
  * only to deny. Any level. */
-bool security_group_grants(uint32_t attributes);
+bool vck_security_group_grants(uint32_t attributes);
 
 VCK_END_DECLS
 
