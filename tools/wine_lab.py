@@ -398,19 +398,20 @@ class Lab:
         kind = "dword" if isinstance(value, int) else "sz"
         self.command("reg", key, name, kind, value)
 
-    def start_program(self, program, *arguments):
+    def start_program(self, program, *arguments, cwd=None):
         """The same as run, but returns the running process, its three streams pipes."""
         with contextlib.suppress(LabError):
             program = self.find(program)
         command = [str(word) for word in (self.wine, program, *arguments)]
-        return subprocess.Popen(command, env=self._environment(), cwd=self.directory,
+        return subprocess.Popen(command, env=self._environment(), cwd=cwd or self.directory,
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, start_new_session=True,
                                 preexec_fn=die_with_parent)
 
-    def run(self, program, *arguments, seconds=60, check=True, data=None):
-        """Runs a program of the build directory (or a path, or, without one, a system command)."""
-        process = self.start_program(program, *arguments)
+    def run(self, program, *arguments, seconds=60, check=True, data=None, cwd=None):
+        """Runs a program of the build directory (or a path, or, without one, a system command), in
+        the lab's directory or in cwd."""
+        process = self.start_program(program, *arguments, cwd=cwd)
         try:
             out, err = process.communicate(data or b"", timeout=seconds)
             result = Result(process.args[1:], process.returncode, out, err)

@@ -87,7 +87,8 @@ static vck_status open_handle(struct opening *o)
 static bool is_no_volume(uint32_t os_error)
 {
     return os_error == ERROR_INVALID_FUNCTION || os_error == ERROR_NOT_SUPPORTED ||
-           os_error == ERROR_INVALID_PARAMETER || os_error == ERROR_UNRECOGNIZED_VOLUME;
+           os_error == ERROR_INVALID_PARAMETER || os_error == ERROR_UNRECOGNIZED_VOLUME ||
+           os_error == ERROR_BAD_DEV_TYPE;
 }
 
 static uint32_t control(const struct opening *o, DWORD code)

@@ -17,4 +17,8 @@ void carrier_close(struct client *client);
  * VCK_FRAME_PREFIX_BYTES. */
 int carrier_exchange(struct client *client, size_t size, size_t *ret_size);
 
+/* Whether the host hides the metadata of path from everybody, because it is attached. Says nothing
+ * when the host cannot be asked. */
+bool carrier_hides(const struct command *command, const char *path);
+
 #endif

@@ -103,3 +103,17 @@ int carrier_exchange(struct client *client, size_t size, size_t *ret_size)
     *ret_size = VCK_FRAME_PREFIX_BYTES + bytes;
     return EXIT_OK;
 }
+
+bool carrier_hides(const struct command *command, const char *path)
+{
+    struct client client;
+    struct vck_msg_volume_status status = {0};
+    HANDLE device = open_device();
+    if (device == INVALID_HANDLE_VALUE)
+        return false;
+    CloseHandle(device);
+    bool is_hidden = client_open(&client, command) == EXIT_OK &&
+                     client_get_status(&client, path, &status) == EXIT_OK && status.is_attached;
+    client_close(&client);
+    return is_hidden;
+}

@@ -43,4 +43,10 @@ uint32_t driver_class_query(enum filter_order *ret_order, bool *ret_is_lower);
 uint32_t driver_class_register(void);
 uint32_t driver_class_unregister(void);
 
+/* ---- volumes (driver_volumes_win.c) ---- */
+
+/* A volume that is not attached and has metadata, so that it may hold ciphertext; freed with
+ * vck_free, NULL when there is none. */
+char *driver_find_volume(void);
+
 #endif

@@ -112,9 +112,24 @@ static int check_unused(const struct command *command)
                   count);
 }
 
+static int check_no_ciphertext(const struct command *command)
+{
+    char *path = option_given(command, OPTION_FORCE) ? NULL : driver_find_volume();
+    if (path == NULL)
+        return EXIT_OK;
+    int code = report(command, EXIT_REFUSED,
+                      "%s is a volume of vck and may hold ciphertext, which nothing reads without "
+                      "the driver; --force removes it all the same",
+                      path);
+    vck_free(path);
+    return code;
+}
+
 static int uninstall(const struct command *command)
 {
     int code = check_unused(command);
+    if (code == EXIT_OK)
+        code = check_no_ciphertext(command);
     if (code != EXIT_OK)
         return code;
     uint32_t error = driver_class_unregister();

@@ -2,7 +2,9 @@
 #include <inttypes.h>
 #include <string.h>
 #include "port/port.h"
+#include "products/vck/carrier.h"
 #include "products/vck/inspect.h"
+#include "products/vck/os.h"
 #include "vck/disk_io.h"
 
 #define INSPECT_TAG VCK_TAG('C', 'i', 'n', 's')
@@ -223,6 +225,10 @@ int inspect_open(struct inspection *in, const struct command *command, const cha
         code = open_store(in, command, use_replica);
     if (code != EXIT_OK)
         return code;
+    if (in->status == VCK_SIGNATURE_MISMATCH && carrier_hides(command, path))
+        return report(command, EXIT_BUSY,
+                      "%s is attached, which hides its metadata; vck status and vck map ask the %s",
+                      path, os_words.host);
     find_model(in);
     vck_status status =
         in->status == VCK_IO || in->status == VCK_NO_MEMORY ? in->status : read_journal(in);

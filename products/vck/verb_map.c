@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include "port/port.h"
+#include "products/vck/carrier.h"
 #include "products/vck/client.h"
 #include "products/vck/inspect.h"
 #include "products/vck/json.h"
@@ -81,6 +82,14 @@ static void find_hot(const struct inspection *in, struct map *map)
 
 /* ---- where it is known from ---- */
 
+/* All that is known of the layout of a volume whose metadata is hidden. */
+static void take_data_region(const struct vck_msg_volume_status *status, struct map *map)
+{
+    map->layout.sector_size_bytes = status->sector_size;
+    map->layout.data_sectors = status->total_sectors;
+    map->layout.volume_sectors = status->total_sectors;
+}
+
 static int ask_host(const struct command *command, const char *path, struct map *map)
 {
     struct client client;
@@ -95,6 +104,7 @@ static int ask_host(const struct command *command, const char *path, struct map 
             report(command, EXIT_NOT_FOUND, "%s is not attached; --vmk-file reads the disk", path);
     if (code == EXIT_OK) {
         map->encrypted_sectors = status.encrypted_sector;
+        take_data_region(&status, map);
         code = client_call(&client, VCK_CODE_DAMAGE, &request, &damage);
     }
     if (code == EXIT_OK)
@@ -115,6 +125,8 @@ static int gather(const struct command *command, const char *path, struct map *m
     struct inspection in;
     char text[EXPLANATION_BYTES];
     memset(map, 0, sizeof(*map));
+    if (carrier_hides(command, path))
+        return ask_host(command, path, map);
     int code =
         inspect_open(&in, command, path, DISK_READ_ONLY | DISK_SHARED, VCK_STORE_ANY_REPLICA);
     if (code == EXIT_OK && !inspect_is_open(&in))

@@ -243,6 +243,97 @@ NTSTATUS ZwFsControlFile(HANDLE value, HANDLE event, PVOID apc, PVOID apc_contex
     return io->Status;
 }
 
+/* ---- file I/O: IRPs for the top of the device's stack, with a system buffer ---- */
+
+struct wait {
+    struct fake_requestor requestor;
+    struct vck_event done;
+    IO_STATUS_BLOCK *io;
+};
+
+static void on_done(void *context, PIRP irp)
+{
+    struct wait *wait = context;
+
+    *wait->io = irp->IoStatus;
+    IoFreeIrp(irp);
+    vck_event_set(&wait->done);
+}
+
+static NTSTATUS send(HANDLE value, const IO_STACK_LOCATION *what, PVOID buffer,
+                     IO_STATUS_BLOCK *io) VCK_CAN_WAIT
+{
+    struct handle *handle = value;
+    PDEVICE_OBJECT top = IoGetAttachedDeviceReference(handle->file->DeviceObject);
+    struct wait wait = {.requestor = {.done = on_done, .context = &wait}, .io = io};
+    PIRP irp = fake_irp_create(top, &wait.requestor);
+    PIO_STACK_LOCATION stack = IoGetNextIrpStackLocation(irp);
+
+    VCK_ASSERT_LEVEL(VCK_LEVEL_PASSIVE);
+    VCK_ASSERT(handle->kind == FILE_HANDLE);
+    vck_event_init(&wait.done);
+    irp->AssociatedIrp.SystemBuffer = buffer;
+    stack->MajorFunction = what->MajorFunction;
+    stack->Parameters = what->Parameters;
+    (void)IoCallDriver(top, irp);
+    (void)vck_event_wait(&wait.done, VCK_FOREVER);
+    vck_event_fini(&wait.done);
+    ObDereferenceObject(top);
+    return io->Status;
+}
+
+static NTSTATUS transfer(HANDLE file, UCHAR major, IO_STATUS_BLOCK *io, PVOID buffer,
+                         ULONG size_bytes, LARGE_INTEGER *offset) VCK_NO_ANALYSIS
+{
+    IO_STACK_LOCATION what = {.MajorFunction = major};
+
+    what.Parameters.Read.Length = size_bytes;
+    what.Parameters.Read.ByteOffset = *offset;
+    return send(file, &what, buffer, io);
+}
+
+NTSTATUS ZwReadFile(HANDLE file, HANDLE event, PVOID apc, PVOID apc_context, IO_STATUS_BLOCK *io,
+                    PVOID buffer, ULONG size_bytes, LARGE_INTEGER *offset, PULONG key)
+{
+    (void)event, (void)apc, (void)apc_context, (void)key;
+    return transfer(file, IRP_MJ_READ, io, buffer, size_bytes, offset);
+}
+
+NTSTATUS ZwWriteFile(HANDLE file, HANDLE event, PVOID apc, PVOID apc_context, IO_STATUS_BLOCK *io,
+                     PVOID buffer, ULONG size_bytes, LARGE_INTEGER *offset, PULONG key)
+{
+    (void)event, (void)apc, (void)apc_context, (void)key;
+    return transfer(file, IRP_MJ_WRITE, io, buffer, size_bytes, offset);
+}
+
+NTSTATUS ZwFlushBuffersFile(HANDLE file, IO_STATUS_BLOCK *io) VCK_NO_ANALYSIS
+{
+    const IO_STACK_LOCATION what = {.MajorFunction = IRP_MJ_FLUSH_BUFFERS};
+
+    return send(file, &what, NULL, io);
+}
+
+NTSTATUS ZwDeviceIoControlFile(HANDLE file, HANDLE event, PVOID apc, PVOID apc_context,
+                               IO_STATUS_BLOCK *io, ULONG code, PVOID in, ULONG in_bytes, PVOID out,
+                               ULONG out_bytes) VCK_NO_ANALYSIS
+{
+    IO_STACK_LOCATION what = {.MajorFunction = IRP_MJ_DEVICE_CONTROL};
+
+    (void)event, (void)apc, (void)apc_context;
+    VCK_ASSERT(in == out && "one buffer serves both ways");
+    what.Parameters.DeviceIoControl.IoControlCode = code;
+    what.Parameters.DeviceIoControl.InputBufferLength = in_bytes;
+    what.Parameters.DeviceIoControl.OutputBufferLength = out_bytes;
+    return send(file, &what, out, io);
+}
+
+NTSTATUS ZwQueryInformationFile(HANDLE file, IO_STATUS_BLOCK *io, PVOID out, ULONG out_bytes,
+                                FILE_INFORMATION_CLASS what)
+{
+    (void)file, (void)io, (void)out, (void)out_bytes, (void)what;
+    return STATUS_INVALID_DEVICE_REQUEST;
+}
+
 NTSTATUS ZwWaitForSingleObject(HANDLE handle, BOOLEAN alertable, LARGE_INTEGER *timeout)
 {
     (void)handle, (void)alertable, (void)timeout;

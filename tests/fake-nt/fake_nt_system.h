@@ -80,6 +80,27 @@ NTSTATUS ZwCreateFile(PHANDLE ret_handle, ACCESS_MASK access, POBJECT_ATTRIBUTES
 NTSTATUS ZwFsControlFile(HANDLE file, HANDLE event, PVOID apc, PVOID apc_context,
                          IO_STATUS_BLOCK *io, ULONG code, PVOID in, ULONG in_bytes, PVOID out,
                          ULONG out_bytes);
+NTSTATUS ZwReadFile(HANDLE file, HANDLE event, PVOID apc, PVOID apc_context, IO_STATUS_BLOCK *io,
+                    PVOID buffer, ULONG size_bytes, LARGE_INTEGER *offset, PULONG key);
+NTSTATUS ZwWriteFile(HANDLE file, HANDLE event, PVOID apc, PVOID apc_context, IO_STATUS_BLOCK *io,
+                     PVOID buffer, ULONG size_bytes, LARGE_INTEGER *offset, PULONG key);
+NTSTATUS ZwFlushBuffersFile(HANDLE file, IO_STATUS_BLOCK *io);
+NTSTATUS ZwDeviceIoControlFile(HANDLE file, HANDLE event, PVOID apc, PVOID apc_context,
+                               IO_STATUS_BLOCK *io, ULONG code, PVOID in, ULONG in_bytes, PVOID out,
+                               ULONG out_bytes);
+
+typedef struct {
+    LARGE_INTEGER AllocationSize;
+    LARGE_INTEGER EndOfFile;
+    ULONG NumberOfLinks;
+    BOOLEAN DeletePending;
+    BOOLEAN Directory;
+} FILE_STANDARD_INFORMATION;
+typedef enum { FileStandardInformation = 5 } FILE_INFORMATION_CLASS;
+
+/* Of files only, of which the fake has none. */
+NTSTATUS ZwQueryInformationFile(HANDLE file, IO_STATUS_BLOCK *io, PVOID out, ULONG out_bytes,
+                                FILE_INFORMATION_CLASS what);
 NTSTATUS ZwWaitForSingleObject(HANDLE handle, BOOLEAN alertable, LARGE_INTEGER *timeout);
 NTSTATUS ZwOpenSymbolicLinkObject(PHANDLE ret_handle, ACCESS_MASK access,
                                   POBJECT_ATTRIBUTES attributes);

@@ -28,6 +28,11 @@ UNSUPPORTED = 0xC00000BB
 NOT_FOUND = 0xC0000225
 
 
+def session():
+    """A lab whose verifier watches what is loaded, and fails the test for what it finds."""
+    return Lab(verify=True)
+
+
 def refused(lab, code, data=b"", out_bytes=4096):
     """The NTSTATUS a request is refused with."""
     try:
@@ -46,18 +51,17 @@ def probe(lab, *arguments, seconds=300):
 @tap.test
 def load_cycles():
     """the driver is loaded, answers and is unloaded, a hundred times in one session"""
-    with Lab() as lab:
+    with session() as lab:
         for _ in range(CYCLES):
             lab.load("vck")
             assert lab.ioctl("Vck", LIST_VOLUMES, b"", 4096) == EMPTY_LIST
             lab.unload("vck")
-        assert not lab.debug_lines(), "\n".join(lab.debug_lines())
 
 
 @tap.test
 def exact_statuses():
     """each kind of wrong request has its status"""
-    with Lab() as lab:
+    with session() as lab:
         lab.load("vck")
         assert refused(lab, LIST_VOLUMES, b"", len(EMPTY_LIST) - 1) == TOO_SMALL
         assert refused(lab, LIST_VOLUMES, b"\xc1") == INVALID_DATA
@@ -77,7 +81,7 @@ def exact_statuses():
 @tap.test
 def a_device_that_is_no_disk():
     """a device that cannot hold a volume gets no filter"""
-    with Lab() as lab:
+    with session() as lab:
         lab.load("vck")
         own = b"\x81\xabvolume_path\xab\\Device\\Vck"
         assert refused(lab, PREPARE, own) == UNSUPPORTED
@@ -87,7 +91,7 @@ def a_device_that_is_no_disk():
 @tap.test
 def bad_buffers():
     """every request with every kind of bad buffer is answered within its buffer"""
-    with Lab() as lab:
+    with session() as lab:
         lab.load("vck")
         rows = [line.split() for line in probe(lab, "basics").splitlines()]
         assert len(rows) == 18, rows
@@ -100,18 +104,17 @@ def bad_buffers():
 @tap.test
 def fuzzed_requests():
     """twenty thousand requests that are almost right leave the driver as it was"""
-    with Lab() as lab:
+    with session() as lab:
         lab.load("vck")
         print(f"# {probe(lab, 'fuzz', 1, FUZZED).strip()}")
         assert lab.ioctl("Vck", LIST_VOLUMES, b"", 4096) == EMPTY_LIST
         lab.unload("vck")
-        assert not lab.crash_log()
 
 
 @tap.test
 def ordinary_callers():
     """who is no administrator may look and change nothing"""
-    with Lab() as lab:
+    with session() as lab:
         lab.load("vck")
         assert probe(lab, "refuse", f"{DETACH_ALL:x}").split()[1] == f"{ACCESS_DENIED:08x}"
         assert probe(lab, "refuse", f"{LIST_VOLUMES:x}").split()[1] == f"{0:08x}"
@@ -122,7 +125,7 @@ def ordinary_callers():
 @tap.test
 def bench_in_the_kernel():
     """BENCH_AES runs in the driver and says how fast it was"""
-    with Lab() as lab:
+    with session() as lab:
         lab.load("vck")
         answer = lab.ioctl("Vck", BENCH, b"\x81\xaasize_bytes\xce\x04\x00\x00\x00", 4096)
         assert answer.startswith(b"\x83\xaasize_bytes\xce\x04\x00\x00\x00\xadencrypt_mib_s"), answer

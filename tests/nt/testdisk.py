@@ -262,7 +262,8 @@ def main(lab, *drivers):
     code = 1
     with lab:
         for name in drivers:
-            lab.load(name)
+            if name not in lab.loaded:
+                lab.load(name)
         try:
             tap.main()
         except SystemExit as ending:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 #include "porttest.h"
+#include "port/nt/nt.h"
 
 #define TAG             VCK_TAG('t', 'm', 'e', 'm')
 #define PAGE_SIZE_BYTES 4096u

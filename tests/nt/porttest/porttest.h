@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * porttest: a driver that runs checks of the kernel port, and of the core upon it, when user mode
- * asks for them. Its device and link bear the name of its service, so that copies can be loaded
- * side by side. The one request it knows answers with TAP text.
+ * porttest: checks of a port for Windows, and of the core upon it. A program runs those of the
+ * user-mode port; a driver runs those of the kernel's when user mode asks for them. Its device and
+ * link bear the name of its service, so that copies can be loaded side by side. One request
+ * answers with TAP text; another commits a misuse that stops the system.
  */
 #ifndef VCK_TESTS_NT_PORTTEST_H
 #define VCK_TESTS_NT_PORTTEST_H
 
-#include "port/nt/nt.h"
-
-#define PORTTEST_IOCTL_RUN CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800, METHOD_BUFFERED, FILE_ANY_ACCESS)
+#include "port/port.h"
 
 #define MS ((uint64_t)1000000)
 
@@ -35,6 +34,15 @@ void porttest_skip(const char *why);
 
 /* Whether raising the level is visible: kernels that only imitate levels show PASSIVE. PASSIVE. */
 bool porttest_has_levels(void);
+
+/* Commits the misuse of that number and does not return, where it is noticed; false: there is no
+ * such one. In the kernel. */
+bool porttest_misuse(size_t number);
+
+/* Runs the tests of groups, each of which ends with one without a name, and writes TAP; the number
+ * of bytes. */
+size_t porttest_run_all(const struct porttest *const groups[], size_t group_count, char *text,
+                        size_t capacity_bytes) VCK_CAN_WAIT;
 
 /* Runs entry(context) on `count` threads at once and joins them. */
 void porttest_run_threads(unsigned count, void (*entry)(void *context), void *context) VCK_CAN_WAIT;
