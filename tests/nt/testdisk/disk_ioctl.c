@@ -196,7 +196,7 @@ static NTSTATUS trim(struct td_disk *disk, const UCHAR *input, ULONG input_bytes
     return STATUS_SUCCESS;
 }
 
-/* Requests of a filesystem's: a test disk has none above, and agrees unless told otherwise. */
+/* Requests of a filesystem's, which a test disk has not. */
 static NTSTATUS file_system_control(struct td_disk *disk, ULONG code)
 {
     switch (code) {
@@ -205,7 +205,8 @@ static NTSTATUS file_system_control(struct td_disk *disk, ULONG code)
         return (NTSTATUS)disk->behaviour.lock_status;
     case FSCTL_DISMOUNT:
         add(disk, &disk->stats.dismounts, 1);
-        return STATUS_SUCCESS;
+        return disk->behaviour.dismount_status ? (NTSTATUS)disk->behaviour.dismount_status
+                                               : STATUS_INVALID_DEVICE_REQUEST;
     case FSCTL_UNLOCK:
         add(disk, &disk->stats.unlocks, 1);
         return STATUS_SUCCESS;

@@ -64,10 +64,11 @@ struct td_behaviour {
     uint32_t pend_others;  /* IOCTLs, PnP and power requests complete later, too */
     uint32_t delay_min_us; /* not with the inline ways */
     uint32_t delay_max_us;
-    uint32_t reorder_window; /* above 1: so many are gathered (or 2 ms), then taken by chance */
-    uint32_t start_status;   /* of START_DEVICE, an NTSTATUS */
-    uint32_t lock_status;    /* of FSCTL_LOCK_VOLUME */
-    uint32_t is_gone;        /* all but PnP fails with STATUS_DEVICE_DOES_NOT_EXIST */
+    uint32_t reorder_window;  /* above 1: so many are gathered (or 2 ms), then taken by chance */
+    uint32_t start_status;    /* of START_DEVICE, an NTSTATUS */
+    uint32_t lock_status;     /* of FSCTL_LOCK_VOLUME */
+    uint32_t dismount_status; /* of FSCTL_DISMOUNT_VOLUME; 0: no filesystem here to dismount */
+    uint32_t is_gone;         /* all but PnP fails with STATUS_DEVICE_DOES_NOT_EXIST */
 };
 
 #define TD_OP_READ  1u

@@ -119,12 +119,17 @@ static const struct field create_fields[] = {FIELD(td_create, disk),
                                              FIELD(td_create, is_read_only),
                                              {0}};
 
-static const struct field behaviour_fields[] = {
-    FIELD(td_behaviour, disk),         FIELD(td_behaviour, completion),
-    FIELD(td_behaviour, pend_others),  FIELD(td_behaviour, delay_min_us),
-    FIELD(td_behaviour, delay_max_us), FIELD(td_behaviour, reorder_window),
-    FIELD(td_behaviour, start_status), FIELD(td_behaviour, lock_status),
-    FIELD(td_behaviour, is_gone),      {0}};
+static const struct field behaviour_fields[] = {FIELD(td_behaviour, disk),
+                                                FIELD(td_behaviour, completion),
+                                                FIELD(td_behaviour, pend_others),
+                                                FIELD(td_behaviour, delay_min_us),
+                                                FIELD(td_behaviour, delay_max_us),
+                                                FIELD(td_behaviour, reorder_window),
+                                                FIELD(td_behaviour, start_status),
+                                                FIELD(td_behaviour, lock_status),
+                                                FIELD(td_behaviour, dismount_status),
+                                                FIELD(td_behaviour, is_gone),
+                                                {0}};
 
 static const struct field fault_fields[] = {
     FIELD(td_fault, disk),     FIELD(td_fault, ops),      FIELD(td_fault, first_byte),

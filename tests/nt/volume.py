@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Volumes of vck.sys on test disks: the control protocol from Python, and what tests share."""
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgpack
+
+import testdisk as td
+
+CODES = {
+    "GET_STATUS": 0x00226000, "START_ENCRYPT": 0x0022A004, "START_DECRYPT": 0x0022A008,
+    "GET_PROGRESS": 0x0022600C, "PAUSE": 0x0022A010, "JVCK_ATTACH": 0x0022A014,
+    "DETACH": 0x0022A018, "JVCK_PREPARE": 0x0022A01C, "PAUSE_OS_VOLUME": 0x0022A020,
+    "DETACH_ALL_VOLUMES": 0x0022A024, "BENCH_AES": 0x00226028, "LIST_VOLUMES": 0x0022602C,
+    "RESUME": 0x0022A030, "SET_RATE": 0x0022A034, "DAMAGE": 0x00226038, "LAST_ERROR": 0x0022603C,
+}
+KEY = bytes(range(100, 132))
+METADATA_BYTES = 128 << 10
+IDLE, ENCRYPTING, DECRYPTING, PAUSED = range(4)
+
+NOT_FOUND = 0xC0000225
+BUSY = 0xC0000043
+WRONG_KEY = 0xC000006A
+PERMISSION_DENIED = 0xC0000022
+OK = 0
+
+
+def host_vck(*arguments, code=0):
+    """The command of this system on an image: its output."""
+    program = os.environ.get("VCK")
+    if not program:
+        root = Path(__file__).resolve().parent.parent.parent
+        program = root / "build/release/products/vck/vck"
+    done = subprocess.run([program, *map(str, arguments)], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
+                          check=False)
+    output = done.stdout.decode(errors="replace")
+    assert done.returncode == code, f"vck {arguments}: {done.returncode}: {output}"
+    return output
+
+
+def make_image(path, size_bytes):
+    """An image of zeroes that is a volume with footers, made on this system; a key beside it."""
+    Path("key").write_bytes(KEY)
+    os.chmod("key", 0o600)
+    with open(path, "wb") as file:
+        file.truncate(size_bytes)
+    host_vck("prepare", "--vmk-file", "key", "--metadata-size", METADATA_BYTES, path)
+
+
+class Control:
+    """The control device, through a client."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def request(self, name, _out=65536, **fields):
+        message = msgpack.packb(fields) if fields else b""
+        answer = self.client.control("Vck", CODES[name], message, _out)
+        return msgpack.unpackb(answer) if answer else {}
+
+    def refusal(self, name, **fields):
+        """The NTSTATUS it is refused with; OK when it is not."""
+        try:
+            self.request(name, **fields)
+        except td.Refused as refused:
+            return refused.status
+        return OK
+
+    def volume(self, disk):
+        return Volume(self, disk)
+
+
+class Volume:
+    """The volume on one disk, under the disk's device name."""
+
+    def __init__(self, control, disk, path=None):
+        self.control, self.disk, self.path = control, disk, path or disk.device
+
+    def request(self, name, **fields):
+        return self.control.request(name, volume_path=self.path, **fields)
+
+    def refusal(self, name, **fields):
+        return self.control.refusal(name, volume_path=self.path, **fields)
+
+    def attach(self, **fields):
+        return self.request("JVCK_PREPARE", **{"vmk": KEY, **fields})
+
+    def status(self):
+        return self.request("GET_STATUS")
+
+    def progress(self):
+        status = self.status()
+        return status["encrypted_sector"], status["total_sectors"]
+
+    def encrypt(self):
+        self.request("START_ENCRYPT")
+
+    def decrypt(self):
+        self.request("START_DECRYPT")
+
+    def pause(self):
+        self.request("PAUSE")
+
+    def resume(self):
+        self.request("RESUME")
+
+    def detach(self):
+        self.request("DETACH")
+
+    def rate(self, mib_per_s):
+        self.request("SET_RATE", mib_per_s=mib_per_s)
+
+    def wait_until(self, is_reached, seconds=120):
+        """Until the status is as wanted; an error of the sweep ends the wait."""
+        end = time.monotonic() + seconds
+        while True:
+            status = self.status()
+            if is_reached(status):
+                return status
+            assert time.monotonic() < end and not status.get("error"), status
+            time.sleep(0.02)
+
+    def wait_encrypted(self):
+        return self.wait_until(lambda s: s["state"] == IDLE and
+                               s["encrypted_sector"] == s["total_sectors"])
+
+    def wait_decrypted(self):
+        return self.wait_until(lambda s: s["state"] == IDLE and s["encrypted_sector"] == 0)
+
+    def wait_beyond(self, part):
+        """Until the boundary is beyond this part (0..1) of the volume."""
+        return self.wait_until(lambda s: s["encrypted_sector"] > part * s["total_sectors"])
+
+    def wait_below(self, part):
+        return self.wait_until(lambda s: s["encrypted_sector"] < part * s["total_sectors"])
