@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Volumes of vck.sys on test disks: the control protocol from Python, and what tests share."""
+import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -28,13 +28,14 @@ PERMISSION_DENIED = 0xC0000022
 OK = 0
 
 
+def host_program():
+    root = Path(__file__).resolve().parent.parent.parent
+    return os.environ.get("VCK") or root / "build/release/products/vck/vck"
+
+
 def host_vck(*arguments, code=0):
     """The command of this system on an image: its output."""
-    program = os.environ.get("VCK")
-    if not program:
-        root = Path(__file__).resolve().parent.parent.parent
-        program = root / "build/release/products/vck/vck"
-    done = subprocess.run([program, *map(str, arguments)], stdin=subprocess.DEVNULL,
+    done = subprocess.run([host_program(), *map(str, arguments)], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
                           check=False)
     output = done.stdout.decode(errors="replace")
@@ -42,13 +43,59 @@ def host_vck(*arguments, code=0):
     return output
 
 
-def make_image(path, size_bytes):
-    """An image of zeroes that is a volume with footers, made on this system; a key beside it."""
+def make_image(path, size_bytes, footers=True, sector_bytes=512):
+    """An image of zeroes that is a volume with two footers, or two headers, made on this system; a
+    key beside it."""
     Path("key").write_bytes(KEY)
     os.chmod("key", 0o600)
     with open(path, "wb") as file:
         file.truncate(size_bytes)
-    host_vck("prepare", "--vmk-file", "key", "--metadata-size", METADATA_BYTES, path)
+    places = ["--headers", 0 if footers else 2, "--footers", 2 if footers else 0]
+    host_vck("prepare", "--vmk-file", "key", "--metadata-size", METADATA_BYTES, "--sector-size",
+             sector_bytes, *places, path)
+
+
+def write_corpus(path, volume_path):
+    """Valid requests of every kind about the volume, one a line: code and message."""
+    request = {"volume_path": volume_path}
+    special = {"JVCK_PREPARE": {**request, "vmk": KEY, "use_footer": 2, "metadata_size": 131072},
+               "JVCK_ATTACH": {**request, "vmk": KEY}, "SET_RATE": {**request, "mib_per_s": 500}}
+    lines = []
+    for name in CODES.keys() - {"BENCH_AES"}:  # which may take a minute
+        code = CODES[name]
+        message = msgpack.packb(special.get(name, request))
+        lines.append(f"{code:#x} {message.hex()}")
+    Path(path).write_text("\n".join(lines))
+
+
+class Daemon:
+    """vckd of this system in the current folder."""
+
+    def __enter__(self):
+        program = os.environ.get("VCKD") or Path(host_program()).parent.parent / "vckd/vckd"
+        with open("vckd.log", "wb") as log:
+            self.process = subprocess.Popen(
+                [program, "--foreground", "--socket", "control.sock", "--nbd", "nbd.sock"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        td.wait_until(lambda: self.process.poll() is not None or subprocess.run(
+            [host_program(), "list", "--socket", "control.sock"], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, check=False).returncode == 0)
+        assert self.process.poll() is None, Path("vckd.log").read_text()
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(60)
+
+    @staticmethod
+    def vck(verb, *arguments):
+        return host_vck(verb, "--socket", "control.sock", *arguments)
+
+    def wait_half(self, path):
+        def is_half():
+            status = json.loads(self.vck("status", "--json", path))
+            return 4 * status["encrypted_sectors"] > status["total_sectors"]
+        td.wait_until(is_half)
 
 
 class Control:

@@ -72,7 +72,7 @@ void td_disk_take_stats(struct td_disk *disk, struct td_stats *ret_stats);
 NTSTATUS td_disk_execute(struct td_disk *disk, PIRP irp, const struct td_verdict *verdict);
 /* The answer to an IOCTL, in IoStatus. DISPATCH. */
 void td_disk_ioctl(struct td_disk *disk, PIRP irp);
-/* Which TD_OP_* it is, 0 for none; its trims are IOCTLs of their own kind. DISPATCH. */
+/* Which TD_OP_* it is; its trims are IOCTLs of their own kind. DISPATCH. */
 ULONG td_disk_op(PIRP irp);
 
 static inline ULONGLONG td_now_100ns(void)

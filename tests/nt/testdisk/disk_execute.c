@@ -24,7 +24,7 @@ ULONG td_disk_op(PIRP irp)
     case IRP_MJ_POWER:
         return TD_OP_POWER;
     default:
-        return 0;
+        return TD_OP_OTHER;
     }
 }
 

@@ -87,7 +87,8 @@ static bool is_meant(const struct td_fault *fault, PIO_STACK_LOCATION sp, ULONG 
     }
     ULONG code = op == TD_OP_IOCTL || op == TD_OP_TRIM
                      ? sp->Parameters.DeviceIoControl.IoControlCode
-                     : sp->MinorFunction;
+                 : op == TD_OP_OTHER ? sp->MajorFunction
+                                     : sp->MinorFunction;
     return fault->code == 0 || fault->code == code;
 }
 
@@ -127,7 +128,7 @@ static struct td_verdict judge(struct td_disk *disk, PIRP irp, ULONG op, ULONG *
     if (way == TD_MIXED)
         way = (ULONG)(load_plan_random(&disk->random) % TD_MIXED);
     if (!(op & OPS_OF_MOVING))
-        way = disk->behaviour.pend_others && op ? TD_THREAD : TD_INLINE;
+        way = disk->behaviour.pend_others && op != TD_OP_OTHER ? TD_THREAD : TD_INLINE;
     ULONGLONG delay = way == TD_THREAD || way == TD_DPC ? delay_100ns(disk) : 0;
     *ret_stall = fault && fault->is_stall;
     if (fault && !fault->is_stall) {

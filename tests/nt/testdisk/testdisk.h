@@ -78,6 +78,7 @@ struct td_behaviour {
 #define TD_OP_IOCTL 16u
 #define TD_OP_PNP   32u
 #define TD_OP_POWER 64u
+#define TD_OP_OTHER 128u /* CREATE, CLEANUP, CLOSE, SHUTDOWN, SYSTEM_CONTROL, ... */
 
 /* The first rule that applies to a request decides. */
 struct td_fault {
@@ -85,7 +86,7 @@ struct td_fault {
     uint32_t ops;
     uint64_t first_byte; /* of reads and writes: any overlap of [first, end) applies */
     uint64_t end_byte;
-    uint32_t code;     /* of IOCTLs, minor function of PnP and power; 0: any */
+    uint32_t code;     /* of IOCTLs, minor of PnP and power, major of others; 0: any */
     uint32_t skip;     /* how many it leaves alone before */
     uint32_t count;    /* and how many it applies to; 0: for ever */
     uint32_t status;   /* an NTSTATUS */

@@ -34,14 +34,18 @@ struct run {
     DWORD first_error;
 };
 
+/* 0 where it cannot be told. The handle may be overlapped. */
 static uint64_t device_bytes(HANDLE handle)
 {
     GET_LENGTH_INFORMATION length = {0};
+    OVERLAPPED overlapped = {.hEvent = CreateEventA(NULL, TRUE, FALSE, NULL)};
     DWORD size;
-    if (!DeviceIoControl(handle, IOCTL_DISK_GET_LENGTH_INFO, NULL, 0, &length, sizeof length, &size,
-                         NULL))
-        return 0;
-    return (uint64_t)length.Length.QuadPart;
+    bool is_ok = DeviceIoControl(handle, IOCTL_DISK_GET_LENGTH_INFO, NULL, 0, &length,
+                                 sizeof length, &size, &overlapped);
+    if (!is_ok && GetLastError() == ERROR_IO_PENDING)
+        is_ok = GetOverlappedResult(handle, &overlapped, &size, TRUE);
+    CloseHandle(overlapped.hEvent);
+    return is_ok ? (uint64_t)length.Length.QuadPart : 0;
 }
 
 static void set_offset(OVERLAPPED *overlapped, uint64_t offset_bytes)
