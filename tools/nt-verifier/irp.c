@@ -137,7 +137,8 @@ static void begin_visit(PIRP irp, struct verify_driver *driver, struct visit *re
 {
     verify_irp_lock();
     struct irp_track *track = verify_irp_find(irp);
-    if (!track || track->state == IRP_COMPLETED)
+    /* One that is being completed cannot arrive: it was freed, and this is another in its place. */
+    if (!track || track->state == IRP_COMPLETED || track->state == IRP_COMPLETING)
         track = verify_irp_begin(irp, IRP_FLYING, NULL);
     *ret_visit = (struct visit){.location = irp->CurrentLocation,
                                 .stack = IoGetCurrentIrpStackLocation(irp)};
