@@ -101,8 +101,8 @@ def setup_installs_and_removes():
                 r"fvevol\0iorate\0rdyboost", "/f")
         for _ in range(2):
             install(lab, "DefaultInstall.NTamd64")
-            assert query(lab, CLASS, "LowerFilters") == (
-                "REG_MULTI_SZ", r"fvevol\0iorate\0rdyboost\0vck")
+            filters = query(lab, CLASS, "LowerFilters")
+            assert filters == ("REG_MULTI_SZ", r"fvevol\0iorate\0rdyboost\0vck"), filters
         for name, expected in (("Start", "0x0"), ("Type", "0x1"), ("ErrorControl", "0x1")):
             assert query(lab, SERVICE, name) == ("REG_DWORD", expected), name
         assert query(lab, SERVICE, "Group")[1] == "PnP Filter"

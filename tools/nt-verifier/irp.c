@@ -285,19 +285,20 @@ static NTSTATUS NTAPI complete_watched(PDEVICE_OBJECT device, PIRP irp, PVOID co
     return status;
 }
 
-/* Puts the watching routine in the place of the one the caller set for below. One that is in no
- * driver is the system's own: the caller skipped its location, and it is the end of the way. The
- * lock is held. */
+/* Puts the watching routine in the place of the one the caller set for below. A caller that has
+ * skipped its location leaves what is there: the watching routine of a driver above, or the
+ * system's own, which is the end of the way. The lock is held. */
 static void watch_completion(struct irp_track *track, PIRP irp)
 {
     PIO_STACK_LOCATION next = IoGetNextIrpStackLocation(irp);
     int location = irp->CurrentLocation - 1;
     bool has_routine =
-        next->CompletionRoutine && verify_driver_at((void *)(uintptr_t)next->CompletionRoutine) &&
+        next->CompletionRoutine &&
         next->Control & (SL_INVOKE_ON_CANCEL | SL_INVOKE_ON_SUCCESS | SL_INVOKE_ON_ERROR);
     if (!has_routine) {
         track->propagates |= bit(irp->CurrentLocation);
-    } else if (location < IRP_LOCATIONS) {
+    } else if (verify_driver_at((void *)(uintptr_t)next->CompletionRoutine) &&
+               location < IRP_LOCATIONS) {
         track->routines[location] = next->CompletionRoutine;
         next->CompletionRoutine = complete_watched;
     }

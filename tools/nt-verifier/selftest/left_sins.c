@@ -100,7 +100,7 @@ static void NTAPI run_dpc(PKDPC dpc, PVOID context, PVOID one, PVOID two)
 {
     LARGE_INTEGER frequency, start = KeQueryPerformanceCounter(&frequency);
     (void)dpc;
-    (void)context;
+    KeSetEvent(context, IO_NO_INCREMENT, FALSE);
     (void)one;
     (void)two;
     while (KeQueryPerformanceCounter(NULL).QuadPart - start.QuadPart < frequency.QuadPart / 5)
@@ -111,9 +111,12 @@ static void NTAPI run_dpc(PKDPC dpc, PVOID context, PVOID one, PVOID two)
 static void queue_dpcs(void)
 {
     static KDPC first, second;
-    KeInitializeDpc(&first, run_dpc, NULL);
-    KeInitializeDpc(&second, run_dpc, NULL);
+    static KEVENT begun;
+    KeInitializeEvent(&begun, NotificationEvent, FALSE);
+    KeInitializeDpc(&first, run_dpc, &begun);
+    KeInitializeDpc(&second, run_dpc, &begun);
     KeInsertQueueDpc(&first, NULL, NULL);
+    KeWaitForSingleObject(&begun, Executive, KernelMode, FALSE, NULL);
     KeInsertQueueDpc(&second, NULL, NULL);
 }
 
