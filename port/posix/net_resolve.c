@@ -38,7 +38,7 @@ static vck_status status_of(int error, int os_error)
 
 static void complete(struct vck_resolve_io *io, vck_status status, int native_error)
 {
-    struct thread_state *self = vck_posix_thread_state();
+    struct thread_state *self = system_thread_state();
     vck_level level = self->level;
     io->status = status;
     io->native_error = native_error;

@@ -10,7 +10,7 @@
 
 void vck_posix_net_complete(struct vck_socket_io *io)
 {
-    struct thread_state *self = vck_posix_thread_state();
+    struct thread_state *self = system_thread_state();
     vck_level level = self->level;
     self->level = VCK_LEVEL_DISPATCH;
     io->done(io); /* the io may be gone now */

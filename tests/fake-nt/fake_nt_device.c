@@ -42,12 +42,12 @@ bool fake_should_fail(void)
 
 void fake_raise(void)
 {
-    vck_posix_thread_state()->level = VCK_LEVEL_DISPATCH;
+    system_thread_state()->level = VCK_LEVEL_DISPATCH;
 }
 
 void fake_lower(void)
 {
-    vck_posix_thread_state()->level = VCK_LEVEL_PASSIVE;
+    system_thread_state()->level = VCK_LEVEL_PASSIVE;
 }
 
 /* ---- strings and names ---- */

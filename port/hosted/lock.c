@@ -1,26 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "port/win/internal.h"
+#include "port/hosted/system.h"
 
 /* ---- spin locks: word is the holder's thread id, 0 when free ---- */
 
 #define SPINS_BEFORE_YIELD  100
 #define YIELDS_BEFORE_SLEEP 20
 
-static void pause_cpu(void)
-{
-    YieldProcessor();
-}
-
 /* The holder may have been preempted, here as opposed to a kernel, and may be of a class that only
  * runs when we sleep. */
 static void back_off(unsigned attempt)
 {
     if (attempt < SPINS_BEFORE_YIELD)
-        pause_cpu();
+        system_pause();
     else if (attempt < SPINS_BEFORE_YIELD + YIELDS_BEFORE_SLEEP)
-        (void)SwitchToThread();
+        system_yield();
     else
-        Sleep(1);
+        system_nap();
 }
 
 static bool try_take(struct vck_spinlock *lock, uint32_t id)
@@ -55,7 +50,7 @@ static void note_spinlock_taken(struct vck_spinlock *lock, struct thread_state *
 
 void vck_spinlock_acquire_at(struct vck_spinlock *lock, const char *site) VCK_NO_ANALYSIS
 {
-    struct thread_state *self = vck_win_thread_state();
+    struct thread_state *self = system_thread_state();
     vck_level level = self->level;
     if (VCK_CHECKS_LOCKS)
         check_spinlock_take(lock, self, site);
@@ -70,7 +65,7 @@ void vck_spinlock_acquire_at(struct vck_spinlock *lock, const char *site) VCK_NO
 void vck_spinlock_release_at(struct vck_spinlock *lock, const char *site) VCK_NO_ANALYSIS
 {
     static const char what[] = "a spin lock is released by its holder";
-    struct thread_state *self = vck_win_thread_state();
+    struct thread_state *self = system_thread_state();
     bool is_holder = __atomic_load_n(&lock->word, __ATOMIC_RELAXED) == self->id;
     if (VCK_CHECKS_LOCKS && !is_holder)
         vck_lock_misused(
@@ -86,42 +81,43 @@ void vck_spinlock_release_at(struct vck_spinlock *lock, const char *site) VCK_NO
 
 /* ---- mutexes ---- */
 
-struct win_mutex {
-    SRWLOCK lock;
+struct hosted_mutex {
+    struct system_lock lock;
     const char *site;   /* where it was last taken, when VCK_CHECKS_LOCKS */
     uint32_t holder;    /* thread id, 0 when free; written by the holder */
     uint8_t lock_class; /* when VCK_CHECKS_LOCKS */
 };
-_Static_assert(sizeof(struct win_mutex) <= sizeof(struct vck_mutex), "fits the public storage");
+_Static_assert(sizeof(struct hosted_mutex) <= sizeof(struct vck_mutex), "fits the public storage");
 
-static struct win_mutex *win_mutex(struct vck_mutex *mutex)
+static struct hosted_mutex *hosted_mutex(struct vck_mutex *mutex)
 {
-    return (struct win_mutex *)(void *)mutex->opaque;
+    return (struct hosted_mutex *)(void *)mutex->opaque;
 }
 
 void vck_mutex_init_at(struct vck_mutex *mutex, const char *site)
 {
-    struct win_mutex *m = win_mutex(mutex);
+    struct hosted_mutex *m = hosted_mutex(mutex);
     m->site = NULL;
     m->holder = 0;
     m->lock_class = VCK_CHECKS_LOCKS ? vck_lock_class_of_site(site) : 0;
-    InitializeSRWLock(&m->lock);
+    system_lock_init(&m->lock);
 }
 
 void vck_mutex_fini(struct vck_mutex *mutex)
 {
     static const char what[] = "a mutex is finished free";
-    struct win_mutex *m = win_mutex(mutex);
+    struct hosted_mutex *m = hosted_mutex(mutex);
     bool is_free = __atomic_load_n(&m->holder, __ATOMIC_RELAXED) == 0;
     if (VCK_CHECKS_LOCKS && !is_free)
         vck_lock_misused(what, NULL, __atomic_load_n(&m->site, __ATOMIC_RELAXED));
     FATAL_UNLESS(is_free, what);
+    system_lock_fini(&m->lock);
 }
 
 static void check_mutex_take(struct vck_mutex *mutex, struct thread_state *self, const char *site)
 {
     static const char twice[] = "a mutex is not taken twice by one thread";
-    struct win_mutex *m = win_mutex(mutex);
+    struct hosted_mutex *m = hosted_mutex(mutex);
     if (VCK_CHECKS_LOCKS)
         vck_lock_check_take(&self->locks, mutex, &m->lock_class, site, twice);
     FATAL_UNLESS(__atomic_load_n(&m->holder, __ATOMIC_RELAXED) != self->id, twice);
@@ -130,11 +126,11 @@ static void check_mutex_take(struct vck_mutex *mutex, struct thread_state *self,
 void vck_mutex_acquire_at(struct vck_mutex *mutex, const char *site) VCK_NO_ANALYSIS
 {
     vck_level_check_at(VCK_LEVEL_APC, site);
-    struct win_mutex *m = win_mutex(mutex);
-    struct thread_state *self = vck_win_thread_state();
+    struct hosted_mutex *m = hosted_mutex(mutex);
+    struct thread_state *self = system_thread_state();
     check_mutex_take(mutex, self, site);
     self->region_depth++;
-    AcquireSRWLockExclusive(&m->lock);
+    system_lock_take(&m->lock);
     __atomic_store_n(&m->holder, self->id, __ATOMIC_RELAXED);
     self->mutexes_held++;
     if (!VCK_CHECKS_LOCKS)
@@ -147,8 +143,8 @@ void vck_mutex_release_at(struct vck_mutex *mutex, const char *site) VCK_NO_ANAL
 {
     static const char what[] = "a mutex is released by its holder";
     vck_level_check_at(VCK_LEVEL_APC, site);
-    struct win_mutex *m = win_mutex(mutex);
-    struct thread_state *self = vck_win_thread_state();
+    struct hosted_mutex *m = hosted_mutex(mutex);
+    struct thread_state *self = system_thread_state();
     bool is_holder = __atomic_load_n(&m->holder, __ATOMIC_RELAXED) == self->id;
     if (VCK_CHECKS_LOCKS && !is_holder)
         vck_lock_misused(what, site, __atomic_load_n(&m->site, __ATOMIC_RELAXED));
@@ -157,11 +153,11 @@ void vck_mutex_release_at(struct vck_mutex *mutex, const char *site) VCK_NO_ANAL
         vck_lock_check_released(&self->locks, mutex);
     self->mutexes_held--;
     __atomic_store_n(&m->holder, 0, __ATOMIC_RELAXED);
-    ReleaseSRWLockExclusive(&m->lock);
+    system_lock_release(&m->lock);
     self->region_depth--;
 }
 
 struct vck_lock_stack *vck_lock_stack_of_thread(void)
 {
-    return VCK_CHECKS_LOCKS ? &vck_win_thread_state()->locks : NULL;
+    return VCK_CHECKS_LOCKS ? &system_thread_state()->locks : NULL;
 }

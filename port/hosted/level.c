@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
-#include "port/posix/internal.h"
+#include "port/hosted/system.h"
 
-_Thread_local struct thread_state vck_posix_state;
 static uint32_t last_id;
 
-uint32_t vck_posix_new_thread_id(void)
+uint32_t vck_hosted_new_thread_id(void)
 {
     uint32_t id;
     do
@@ -17,18 +16,19 @@ uint32_t vck_posix_new_thread_id(void)
 
 vck_level vck_current_level(void)
 {
-    return vck_posix_state.level;
+    return system_thread_state()->level;
 }
 
 void *vck_worker_slot_get(void)
 {
-    return vck_posix_state.level == VCK_LEVEL_PASSIVE ? vck_posix_state.worker : NULL;
+    const struct thread_state *self = system_thread_state();
+    return self->level == VCK_LEVEL_PASSIVE ? self->worker : NULL;
 }
 
 void vck_worker_slot_set(void *worker)
 {
     VCK_ASSERT_LEVEL(VCK_LEVEL_PASSIVE);
-    vck_posix_state.worker = worker;
+    system_thread_state()->worker = worker;
 }
 
 static const char *level_name(vck_level level)
@@ -38,10 +38,11 @@ static const char *level_name(vck_level level)
 }
 
 /* The level, and the spin lock that raised it where that is known. */
-__attribute__((noreturn)) VCK_COLD static void level_is_wrong(vck_level highest)
+__attribute__((noreturn)) VCK_COLD static void level_is_wrong(const struct thread_state *self,
+                                                              vck_level highest)
 {
-    const char *raised_at = vck_lock_check_raised_at(&vck_posix_state.locks);
-    fprintf(stderr, ": called at %s, allowed up to %s%s%s\n", level_name(vck_posix_state.level),
+    const char *raised_at = vck_lock_check_raised_at(&self->locks);
+    fprintf(stderr, ": called at %s, allowed up to %s%s%s\n", level_name(self->level),
             level_name(highest), raised_at ? "; raised by the spin lock taken at " : "",
             raised_at ? raised_at : "");
     abort();
@@ -49,18 +50,20 @@ __attribute__((noreturn)) VCK_COLD static void level_is_wrong(vck_level highest)
 
 void vck_level_check(vck_level highest, const char *file, int line)
 {
-    if (vck_posix_state.level <= highest)
+    const struct thread_state *self = system_thread_state();
+    if (self->level <= highest)
         return;
     fprintf(stderr, "%s:%d", file, line);
-    level_is_wrong(highest);
+    level_is_wrong(self, highest);
 }
 
 void vck_level_check_at(vck_level highest, const char *site)
 {
-    if (vck_posix_state.level <= highest)
+    const struct thread_state *self = system_thread_state();
+    if (self->level <= highest)
         return;
     fputs(site ? site : "a place unknown", stderr);
-    level_is_wrong(highest);
+    level_is_wrong(self, highest);
 }
 
 void vck_assert_failed(const char *what, const char *file, int line)
@@ -74,17 +77,18 @@ void vck_assert_failed(const char *what, const char *file, int line)
 void vck_critical_region_enter(void)
 {
     VCK_ASSERT_LEVEL(VCK_LEVEL_APC);
-    vck_posix_state.region_depth++;
+    system_thread_state()->region_depth++;
 }
 
 void vck_critical_region_leave(void)
 {
     VCK_ASSERT_LEVEL(VCK_LEVEL_APC);
-    FATAL_UNLESS(vck_posix_state.region_depth > 0, "a critical region is left as often as entered");
-    vck_posix_state.region_depth--;
+    struct thread_state *self = system_thread_state();
+    FATAL_UNLESS(self->region_depth > 0, "a critical region is left as often as entered");
+    self->region_depth--;
 }
 
 bool vck_in_critical_region(void)
 {
-    return vck_posix_state.region_depth > 0;
+    return system_thread_state()->region_depth > 0;
 }

@@ -1,52 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "port/win/internal.h"
+#include <string.h>
+#include "port/hosted/system.h"
 
-/* KERNEL32, Windows 10 1607. */
-HRESULT WINAPI SetThreadDescription(HANDLE thread, const wchar_t *description);
-
-#define TAG VCK_TAG('w', 't', 'h', 'r')
+#define TAG VCK_TAG('p', 't', 'h', 'r')
 
 struct vck_thread {
-    HANDLE handle;
+    struct system_thread thread;
     void (*entry)(void *context);
     void *context;
     void (*gone)(void *context); /* of a detached one, else NULL */
     struct vck_thread *next;     /* in `ended` */
     uint32_t id;
+    uint32_t owners; /* of a detached one: who starts it and itself */
     enum vck_thread_class thread_class;
-    wchar_t name[16];
+    char name[16];
 };
 
 /* ---- detached threads: one more thread joins them, started by the first, and never ends ---- */
 
-static SRWLOCK reaper_lock = SRWLOCK_INIT;
-static CONDITION_VARIABLE has_ended = CONDITION_VARIABLE_INIT;
+static struct system_lock reaper_lock = SYSTEM_LOCK_INIT;
+static struct system_condition has_ended = SYSTEM_CONDITION_INIT;
 static struct vck_thread *ended;
 static bool reaper_runs;
 
 static struct vck_thread *take_ended(void)
 {
-    AcquireSRWLockExclusive(&reaper_lock);
+    system_lock_take(&reaper_lock);
     while (ended == NULL)
-        (void)SleepConditionVariableSRW(&has_ended, &reaper_lock, INFINITE, 0);
+        system_condition_wait(&has_ended, &reaper_lock, VCK_FOREVER);
     struct vck_thread *thread = ended;
     ended = thread->next;
-    ReleaseSRWLockExclusive(&reaper_lock);
+    system_lock_release(&reaper_lock);
     return thread;
 }
 
 /* Waits for the thread's end. */
 static void destroy(struct vck_thread *thread)
 {
-    FATAL_UNLESS(WaitForSingleObject(thread->handle, INFINITE) == WAIT_OBJECT_0,
-                 "a thread is joined once, by another");
-    CloseHandle(thread->handle);
+    FATAL_UNLESS(system_thread_join(&thread->thread), "a thread is joined once, by another");
     vck_free(thread);
 }
 
-static DWORD WINAPI reap(void *unused)
+static SYSTEM_THREAD_RESULT reap(void *unused)
 {
     (void)unused;
+    system_thread_name("vck-reaper");
     for (;;) {
         struct vck_thread *thread = take_ended();
         void (*gone)(void *context) = thread->gone;
@@ -57,27 +55,16 @@ static DWORD WINAPI reap(void *unused)
     return 0;
 }
 
-static void hand_to_reaper(struct vck_thread *thread)
+/* Of a detached thread: once its handle is known and it is about to end, the reaper has it. */
+static void leave(struct vck_thread *thread)
 {
-    AcquireSRWLockExclusive(&reaper_lock);
+    if (__atomic_sub_fetch(&thread->owners, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    system_lock_take(&reaper_lock);
     thread->next = ended;
     ended = thread;
-    WakeConditionVariable(&has_ended);
-    ReleaseSRWLockExclusive(&reaper_lock);
-}
-
-static bool start_reaper(void)
-{
-    AcquireSRWLockExclusive(&reaper_lock);
-    if (!reaper_runs) {
-        HANDLE reaper = CreateThread(NULL, 0, reap, NULL, 0, NULL);
-        reaper_runs = reaper != NULL;
-        if (reaper != NULL)
-            CloseHandle(reaper);
-    }
-    bool runs = reaper_runs;
-    ReleaseSRWLockExclusive(&reaper_lock);
-    return runs;
+    system_condition_wake_one(&has_ended);
+    system_lock_release(&reaper_lock);
 }
 
 /* ---- the slot ---- */
@@ -87,12 +74,12 @@ static uint32_t slot_generation = 1;
 
 void *vck_thread_slot(void)
 {
-    struct thread_state *self = vck_win_thread_state();
+    struct thread_state *self = system_thread_state();
     uint32_t generation = __atomic_load_n(&slot_generation, __ATOMIC_ACQUIRE);
     return self->slot_generation == generation ? self->slot : NULL;
 }
 
-void vck_win_end_slot(struct thread_state *self)
+void vck_hosted_end_slot(struct thread_state *self)
 {
     uint32_t generation = __atomic_load_n(&slot_generation, __ATOMIC_ACQUIRE);
     if (self->slot != NULL && self->slot_generation == generation)
@@ -101,7 +88,7 @@ void vck_win_end_slot(struct thread_state *self)
 
 static void fill_slot(void *value)
 {
-    struct thread_state *self = vck_win_thread_state();
+    struct thread_state *self = system_thread_state();
     self->slot = value;
     self->slot_generation = __atomic_load_n(&slot_generation, __ATOMIC_ACQUIRE);
 }
@@ -109,6 +96,8 @@ static void fill_slot(void *value)
 vck_status vck_thread_slot_set(void *value, void (*on_end)(void *value))
 {
     VCK_ASSERT_LEVEL(VCK_LEVEL_APC);
+    if (!system_thread_watch_end())
+        return VCK_NO_MEMORY;
     __atomic_store_n(&slot_ended, on_end, __ATOMIC_RELAXED);
     fill_slot(value);
     return VCK_OK;
@@ -116,7 +105,7 @@ vck_status vck_thread_slot_set(void *value, void (*on_end)(void *value))
 
 void vck_thread_slot_clear(void)
 {
-    vck_win_thread_state()->slot = NULL;
+    system_thread_state()->slot = NULL;
 }
 
 void vck_thread_slot_reset_all(void)
@@ -135,7 +124,7 @@ __attribute__((noreturn)) VCK_COLD static void ends_wrongly(const char *what, co
 
 static void check_end(void)
 {
-    struct thread_state *self = vck_win_thread_state();
+    struct thread_state *self = system_thread_state();
     const char *oldest = self->locks.count > 0 ? self->locks.held[0].site : NULL;
     if (self->level != VCK_LEVEL_PASSIVE)
         ends_wrongly("a thread ends at PASSIVE", vck_lock_check_raised_at(&self->locks));
@@ -145,45 +134,38 @@ static void check_end(void)
         ends_wrongly("a thread ends outside critical regions", oldest);
 }
 
-static DWORD WINAPI run(void *argument)
+static SYSTEM_THREAD_RESULT run(void *argument)
 {
     struct vck_thread *thread = argument;
-    vck_win_thread_state()->id = thread->id;
-    (void)SetThreadDescription(GetCurrentThread(), thread->name);
+    system_thread_state()->id = thread->id;
     if (thread->gone != NULL)
         fill_slot(thread->context);
-    /* Not the lowest class: such a thread, preempted inside a spin lock, would stop the others for
-     * as long as the machine is busy. */
+    system_thread_name(thread->name);
     if (thread->thread_class == VCK_THREAD_BACKGROUND)
-        (void)SetThreadPriority(GetCurrentThread(), THREAD_PRIORITY_LOWEST);
+        system_thread_give_way();
     thread->entry(thread->context);
     check_end();
     if (thread->gone != NULL)
-        hand_to_reaper(thread);
+        leave(thread);
     return 0;
 }
 
 /* ---- creation ---- */
 
-/* ret_id is filled before the thread runs: afterwards it may be gone. NULL: no memory. */
-static struct vck_thread *create(const struct vck_thread *wanted, const char *name,
-                                 uint32_t *ret_id)
+/* NULL: no memory. A detached thread may be gone before this returns, but is not freed. */
+static struct vck_thread *create(const struct vck_thread *wanted, const char *name)
 {
     struct vck_thread *thread = vck_alloc(sizeof(*thread), TAG);
     if (thread == NULL)
         return NULL;
     *thread = *wanted;
-    thread->id = vck_win_new_thread_id();
-    for (size_t i = 0; i + 1 < sizeof(thread->name) / sizeof(thread->name[0]) && name[i] != 0; i++)
-        thread->name[i] = (unsigned char)name[i];
-    thread->handle = CreateThread(NULL, 0, run, thread, CREATE_SUSPENDED, NULL);
-    if (thread->handle == NULL) {
-        vck_free(thread);
-        return NULL;
-    }
-    *ret_id = thread->id;
-    (void)ResumeThread(thread->handle);
-    return thread;
+    thread->owners = 2;
+    strncpy(thread->name, name, sizeof(thread->name) - 1);
+    thread->id = vck_hosted_new_thread_id();
+    if (system_thread_start(run, thread, &thread->thread))
+        return thread;
+    vck_free(thread);
+    return NULL;
 }
 
 vck_status vck_thread_create(void (*entry)(void *context), void *context,
@@ -191,9 +173,8 @@ vck_status vck_thread_create(void (*entry)(void *context), void *context,
                              struct vck_thread **ret_thread)
 {
     VCK_ASSERT_LEVEL(VCK_LEVEL_PASSIVE);
-    uint32_t id;
     struct vck_thread wanted = {.entry = entry, .context = context, .thread_class = thread_class};
-    struct vck_thread *thread = create(&wanted, name, &id);
+    struct vck_thread *thread = create(&wanted, name);
     if (thread == NULL)
         return VCK_NO_MEMORY;
     *ret_thread = thread;
@@ -206,6 +187,20 @@ void vck_thread_join(struct vck_thread *thread)
     destroy(thread);
 }
 
+static bool start_reaper(void)
+{
+    system_lock_take(&reaper_lock);
+    if (!reaper_runs) {
+        struct system_thread reaper;
+        reaper_runs = system_thread_start(reap, NULL, &reaper);
+        if (reaper_runs)
+            system_thread_detach(&reaper);
+    }
+    bool runs = reaper_runs;
+    system_lock_release(&reaper_lock);
+    return runs;
+}
+
 vck_status vck_thread_create_detached(void (*entry)(void *context), void *context,
                                       enum vck_thread_class thread_class, const char *name,
                                       void (*gone)(void *context), uint32_t *ret_id)
@@ -215,16 +210,21 @@ vck_status vck_thread_create_detached(void (*entry)(void *context), void *contex
         .entry = entry, .context = context, .gone = gone, .thread_class = thread_class};
     if (!start_reaper())
         return VCK_NO_MEMORY;
-    return create(&wanted, name, ret_id) != NULL ? VCK_OK : VCK_NO_MEMORY;
+    struct vck_thread *thread = create(&wanted, name);
+    if (thread == NULL)
+        return VCK_NO_MEMORY;
+    *ret_id = thread->id;
+    leave(thread);
+    return VCK_OK;
 }
 
 uint32_t vck_thread_id(void)
 {
-    return vck_win_thread_state()->id;
+    return system_thread_state()->id;
 }
 
 void vck_thread_yield(void)
 {
     VCK_ASSERT_LEVEL(VCK_LEVEL_APC);
-    (void)SwitchToThread();
+    system_yield();
 }

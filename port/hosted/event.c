@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One futex word holds everything: whether the event is set, whether it stays set, how many sleep
+ * One word holds everything: whether the event is set, whether it stays set, how many sleep
  * and, for an event that stays set, how often it was, so that a sleeper notices a set that was
  * taken back before it ran. A set is thus a single atomic operation after which it touches the
- * event no more; the wake-up that may follow names an address only, which the kernel does not read.
+ * event no more; the wake-up that may follow names an address only, which the system does not read.
  */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <limits.h>
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-#include "port/posix/internal.h"
+#include "port/hosted/system.h"
 
 #define IS_SET        1u
 #define IS_MANUAL     2u
@@ -20,14 +13,14 @@
 #define SLEEPERS_MASK 0xffffcu
 #define SET_COUNT     0x100000u /* the unit of a 12-bit count */
 
-struct posix_event {
+struct hosted_event {
     uint32_t word;
 };
-_Static_assert(sizeof(struct posix_event) <= sizeof(struct vck_event), "fits the public storage");
+_Static_assert(sizeof(struct hosted_event) <= sizeof(struct vck_event), "fits the public storage");
 
 static uint32_t *event_word(struct vck_event *event)
 {
-    return &((struct posix_event *)(void *)event->opaque)->word;
+    return &((struct hosted_event *)(void *)event->opaque)->word;
 }
 
 void vck_event_init(struct vck_event *event)
@@ -62,9 +55,8 @@ void vck_event_set(struct vck_event *event)
 {
     uint32_t *word = event_word(event);
     uint32_t before = set_word(word);
-    int wanted = before & IS_MANUAL ? INT_MAX : 1;
     if ((before & IS_SET) == 0 && (before & SLEEPERS_MASK) != 0)
-        syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, wanted, NULL, NULL, 0);
+        system_word_wake(word, (before & IS_MANUAL) != 0);
 }
 
 void vck_event_reset(struct vck_event *event)
@@ -106,17 +98,6 @@ static bool give_up(uint32_t *word, uint32_t since)
     return lets_pass(seen, since);
 }
 
-/* Sleeps while the word is `seen`; false when the deadline has passed. */
-static bool sleep_on(uint32_t *word, uint32_t seen, uint64_t deadline_ns)
-{
-    struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / 1000000000),
-                                .tv_nsec = (long)(deadline_ns % 1000000000)};
-    long result =
-        syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, seen,
-                deadline_ns == VCK_FOREVER ? NULL : &deadline, NULL, FUTEX_BITSET_MATCH_ANY);
-    return result == 0 || errno != ETIMEDOUT;
-}
-
 vck_status vck_event_wait_at(struct vck_event *event, uint64_t deadline_ns, const char *site)
 {
     vck_level_check_at(VCK_LEVEL_APC, site);
@@ -127,7 +108,7 @@ vck_status vck_event_wait_at(struct vck_event *event, uint64_t deadline_ns, cons
     __atomic_add_fetch(word, SLEEPER, __ATOMIC_RELAXED);
     while (!try_consume(word, since, SLEEPER)) {
         uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
-        if (!lets_pass(seen, since) && !sleep_on(word, seen, deadline_ns))
+        if (!lets_pass(seen, since) && !system_word_sleep(word, seen, deadline_ns))
             return give_up(word, since) ? VCK_OK : VCK_TIMEOUT;
     }
     return VCK_OK;
