@@ -1,0 +1,194 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A second implementation of the key slots of docs/format.md, on python3-cryptography and argon2-cffi
+alone. Run as a program it prints tests/vectors/key-slots-v1.json anew."""
+import hashlib
+import hmac
+import json
+import struct
+import sys
+import zlib
+
+import argon2.low_level
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+COPY_BYTES = 28672
+PASSPHRASE, FILE, RECOVERY = 1, 2, 3
+HKDF_KIND, ARGON2ID, PBKDF2 = 0, 1, 2
+
+
+def hkdf(salt, ikm, info):
+    return HKDF(hashes.SHA256(), 32, salt, info).derive(ikm)
+
+
+def slot_key(kdf, passes, memory, lanes, secret, salt):
+    if kdf == ARGON2ID:
+        return argon2.low_level.hash_secret_raw(
+            secret, salt, passes, memory, lanes, 32, argon2.low_level.Type.ID, version=0x13)
+    if kdf == PBKDF2:
+        return hashlib.pbkdf2_hmac("sha512", secret, salt, passes, 32)
+    assert kdf == HKDF_KIND
+    return hkdf(salt, secret, b"VCK key slot")
+
+
+def associated(volume_id, record):
+    return volume_id + record[:24] + bytes(72) + record[96:160]
+
+
+class Slot:
+    def __init__(self, record):
+        self.record = record
+        (self.size, self.type, self.number, self.zero, self.uuid, self.created,
+         label) = struct.unpack_from("<HHHH16sQ64s", record)
+        self.label = label.rstrip(b"\0").decode()
+        assert b"\0" not in label.rstrip(b"\0") and self.zero == 0
+        if self.type in (PASSPHRASE, FILE, RECOVERY):
+            (self.kdf, self.zero, self.passes, self.memory, self.lanes, self.salt, self.nonce,
+             self.vmk_size) = struct.unpack_from("<HHIII32s12sI", record, 96)
+            assert self.zero == 0
+
+    def open(self, volume_id, secret):
+        """The VMK, or None."""
+        key = slot_key(self.kdf, self.passes, self.memory, self.lanes, secret, self.salt)
+        sealed = self.record[160:160 + self.vmk_size + 16]
+        assert not any(self.record[160 + self.vmk_size + 16:])
+        try:
+            return AESGCM(key).decrypt(self.nonce, sealed, associated(volume_id, self.record))
+        except InvalidTag:
+            return None
+
+
+def make_slot(volume_id, number, kind, secret, vmk, kdf, passes, memory, lanes, uuid, salt, nonce,
+              created, label):
+    size = (160 + len(vmk) + 16 + 7) // 8 * 8
+    head = struct.pack("<HHHH16sQ64sHHIII32s12sI", size, kind, number, 0, uuid, created,
+                       label.encode(), kdf, 0, passes, memory, lanes, salt, nonce, len(vmk))
+    key = slot_key(kdf, passes, memory, lanes, secret, salt)
+    return (head + AESGCM(key).encrypt(nonce, vmk, associated(volume_id, head))).ljust(size, b"\0")
+
+
+def table_mac(volume_id, vmk, table):
+    key = hkdf(volume_id, vmk, b"VCK key slots MAC")
+    return hmac.digest(key, table[:36] + bytes(4) + table[40:48] + bytes(32) + table[80:], "sha256")
+
+
+class Table:
+    """One copy; raises ValueError where it is none."""
+
+    def __init__(self, copy, volume_id, parity):
+        (magic, self.version, self.count, self.generation, self.volume_id, size, crc, zero, self.mac,
+         zero_too) = struct.unpack_from("<4sHHQ16sII8s32s16s", copy)
+        if magic != b"VCKK":
+            raise ValueError("magic")
+        if not 96 <= size <= COPY_BYTES:
+            raise ValueError("size")
+        self.bytes = copy[:size]
+        if zlib.crc32(self.bytes[:36] + bytes(4) + self.bytes[40:]) != crc:
+            raise ValueError("CRC")
+        if self.version != 1 or any(zero) or any(zero_too) or any(copy[size:]):
+            raise ValueError("version or zeroes")
+        if self.volume_id != volume_id or self.generation == 0 or self.generation % 2 != parity:
+            raise ValueError("another volume's, or in the wrong copy")
+        self.slots = {}
+        at = 96
+        for _ in range(self.count):
+            slot = Slot(self.bytes[at:at + struct.unpack_from("<H", self.bytes, at)[0]])
+            if slot.number in self.slots or slot.number > 31 or slot.size % 8:
+                raise ValueError("slot")
+            self.slots[slot.number] = slot
+            at += slot.size
+        if at != size:
+            raise ValueError("end")
+
+    def is_authentic(self, vmk):
+        return hmac.compare_digest(table_mac(self.volume_id, vmk, self.bytes), self.mac)
+
+
+def make_table(volume_id, vmk, generation, slots, version=1):
+    body = b"".join(slots)
+    head = struct.pack("<4sHHQ16sII8s", b"VCKK", version, len(slots), generation, volume_id,
+                       96 + len(body), 0, bytes(8))
+    table = head + bytes(32) + bytes(16) + body
+    table = table[:48] + table_mac(volume_id, vmk, table) + table[80:]
+    crc = zlib.crc32(table)
+    return table[:36] + struct.pack("<I", crc) + table[40:]
+
+
+def areas(size, header):
+    """Byte offsets of the usable part of each replica's region, headers first."""
+    sector, region, headers, footers = header
+    region = region // sector * sector
+    usable = [i * region + 4096 for i in range(headers)]
+    end = size // sector * sector
+    return usable + [end - (footers - j) * region for j in range(footers)]
+
+
+def read_tables(image, volume_id, header):
+    """Every table of every copy, newest first."""
+    tables = []
+    for area in areas(len(image), header):
+        for parity in range(2):
+            at = area + parity * COPY_BYTES
+            try:
+                tables.append(Table(image[at:at + COPY_BYTES], volume_id, parity))
+            except ValueError:
+                pass
+    return sorted(tables, key=lambda table: -table.generation)
+
+
+def recovery_text(key):
+    return "-".join(f"{piece * 11:06d}" for piece in struct.unpack("<8H", key))
+
+
+def recovery_key(text):
+    groups = text.replace("-", "").replace(" ", "")
+    values = [int(groups[i:i + 6]) for i in range(0, 48, 6)]
+    assert all(value % 11 == 0 and value // 11 < 65536 for value in values)
+    return struct.pack("<8H", *(value // 11 for value in values))
+
+
+# ---- vectors ----
+
+def pattern(seed, size):
+    return hashlib.shake_128(seed.encode()).digest(size)
+
+
+VECTORS = (
+    ("passphrase, Argon2id", PASSPHRASE, "correct horse battery staple".encode(), ARGON2ID, 3, 1024, 4),
+    ("passphrase, Argon2id, one lane", PASSPHRASE, "pässwörd".encode(), ARGON2ID, 1, 64, 1),
+    ("passphrase, PBKDF2", PASSPHRASE, b"a loader without memory", PBKDF2, 1000, 0, 0),
+    ("key file, HKDF", FILE, pattern("key file", 4096), HKDF_KIND, 0, 0, 0),
+    ("key file, Argon2id", FILE, b"\0short", ARGON2ID, 2, 128, 2),
+    ("recovery key", RECOVERY, pattern("recovery", 16), HKDF_KIND, 0, 0, 0),
+)
+
+
+def make_vectors():
+    volume_id = pattern("volume", 16)
+    vmk = pattern("vmk", 32)
+    slots = []
+    described = []
+    for number, (name, kind, secret, kdf, passes, memory, lanes) in enumerate(VECTORS):
+        record = make_slot(volume_id, number, kind, secret, vmk, kdf, passes, memory, lanes,
+                           pattern(f"uuid {number}", 16), pattern(f"salt {number}", 32),
+                           pattern(f"nonce {number}", 12), 1700000000 + number, f"slot {number}")
+        slots.append(record)
+        described.append({"name": name, "number": number, "type": kind, "kdf": kdf,
+                          "passes": passes, "memory_kib": memory, "lanes": lanes,
+                          "secret_size": len(secret), "secret": secret.hex(),
+                          "record_size": len(record), "record": record.hex()})
+    unknown = struct.pack("<HHHH16sQ64s", 120, 4711, 31, 0, pattern("uuid 31", 16), 0,
+                          b"of another day") + pattern("unknown", 24)
+    slots.append(unknown)
+    table = make_table(volume_id, vmk, 7, slots)
+    return {"volume_id": volume_id.hex(), "vmk": vmk.hex(), "generation": 7, "count": len(slots),
+            "recovery_text": recovery_text(VECTORS[5][2]), "slots": described,
+            "table_size": len(table), "table": table.hex()}
+
+
+if __name__ == "__main__":
+    json.dump(make_vectors(), sys.stdout, indent=1)
+    print()
