@@ -40,7 +40,20 @@ FINDING_MARK = "VCKVERIFY "
 SUMMARY_MARK = "VCKVERIFY-SUMMARY "
 VERIFY = {name: 0x222000 + 4 * (0x900 + number) for number, name in enumerate(
     ("FINDINGS", "DRIVERS", "SET_VARIABLE", "SET_MEMORY", "GET_MEMORY", "FAIL_ALLOCATION",
-     "SHUTDOWN", "QUARANTINE", "RESET"))}
+     "SHUTDOWN", "QUARANTINE", "RESET", "NDIS"))}
+# tools/nt-verifier/ndis_control.h: what can be asked of the NDIS in the verifier, in its order.
+NDIS_VERBS = ("QUERY", "CONFIGURE", "RESET", "ADD", "REMOVE", "BIND", "UNBIND", "PAUSE", "RESTART",
+              "LOW_POWER", "FULL_POWER", "LINK", "STATUS_IS", "RECEIVE", "RELEASE", "UNINSTALL")
+NDIS_OPTIONS = ("fails_open", "opens_later", "closes_later", "sends_later", "holds_sends",
+                "fails_send_every", "requests_later", "holds_requests", "fails_request_every",
+                "lends_short_every", "drops_every", "splits", "shuffles", "unbinds_running",
+                "binds_early", "receive_limit")
+NDIS_RECEIVE_LIMIT = 4096
+NDIS_NOW = ("protocols", "bindings", "opens", "pools", "lists", "sends", "receives", "requests",
+            "events", "due")
+NDIS_SINCE = ("frames_sent", "frames_failed", "frames_received", "frames_lost", "binds", "unbinds",
+              "pauses", "restarts", "requests_done")
+NDIS_IS = ("is_present", "is_paused", "is_running", "packet_filter")
 ADDR2LINE = "x86_64-w64-mingw32-addr2line"
 REGISTRY = r"""Windows Registry Editor Version 5.00
 
@@ -444,6 +457,26 @@ class Lab:
         was last called."""
         data = struct.pack("<I", nth) + f"{name}.sys".lower().encode()
         return struct.unpack("<Q", self.ioctl("VckVerify", VERIFY["FAIL_ALLOCATION"], data, 8))[0]
+
+    def ndis(self, verb, adapter=0, data=b"", out_bytes=0):
+        """Asks the verifier's NDIS about one of its adapters, or has something happen to it: the
+        answer. Nothing is waited for."""
+        head = struct.pack("<II", NDIS_VERBS.index(verb), adapter)
+        return self.ioctl("VckVerify", VERIFY["NDIS"], head + data, out_bytes)
+
+    def ndis_counts(self, adapter=0):
+        """What there is and has been, as {name: number}."""
+        kinds = f"<{len(NDIS_NOW)}I{len(NDIS_SINCE)}Q{len(NDIS_IS)}I"
+        answer = self.ndis("QUERY", adapter, b"", struct.calcsize(kinds))
+        return dict(zip(NDIS_NOW + NDIS_SINCE + NDIS_IS, struct.unpack(kinds, answer)))
+
+    def ndis_configure(self, adapter, **options):
+        """How the adapter behaves from now on; what is not named, it does not do."""
+        options = {"receive_limit": NDIS_RECEIVE_LIMIT, **options}
+        assert set(options) <= set(NDIS_OPTIONS), options
+        self.ndis("CONFIGURE", adapter,
+                  struct.pack(f"<{len(NDIS_OPTIONS)}I",
+                              *(int(options.get(name, 0)) for name in NDIS_OPTIONS)))
 
     def send_shutdown(self):
         """IRP_MJ_SHUTDOWN to all devices registered for it; how many."""

@@ -17,7 +17,7 @@ COMMIT, LIST = 0x222000, 0x222004
 VENDOR = uuid.UUID("12345678-1234-5678-0102-030405060708")
 MEMORY_AT = 0x10000000
 UNSUCCESSFUL = 0xC0000001
-REPORT = re.compile(r'verify_report\(\s*(?:\w+ \? )?"([\w-]+)"(?: : "([\w-]+)")?')
+REPORT = re.compile(r'(?:verify_report|platform_report\w*)\(\s*(?:\w+ \? )?"([\w-]+)"(?: : "([\w-]+)")?')
 
 
 class Sin:

@@ -116,6 +116,14 @@ static NTSTATUS answer_reset(struct request *request)
     return STATUS_SUCCESS;
 }
 
+static NTSTATUS answer_ndis(struct request *request)
+{
+    uint32_t head[2] = {read_u32(request->buffer), read_u32(request->buffer + 4)};
+    return verify_ndis_control(head, request->buffer + sizeof(head),
+                               request->in_bytes - (ULONG)sizeof(head), request->buffer,
+                               request->out_bytes, &request->returned_bytes);
+}
+
 static const struct request_kind kinds[] = {
     {VERIFY_FINDINGS, 4, 0, answer_findings},
     {VERIFY_DRIVERS, 0, 0, answer_drivers},
@@ -126,6 +134,7 @@ static const struct request_kind kinds[] = {
     {VERIFY_SHUTDOWN, 0, 4, answer_shutdown},
     {VERIFY_QUARANTINE, 8, 0, answer_quarantine},
     {VERIFY_RESET, 0, 0, answer_reset},
+    {VERIFY_NDIS, 8, 0, answer_ndis},
 };
 
 static NTSTATUS answer(ULONG code, struct request *request)

@@ -29,6 +29,8 @@ enum {
     VERIFY_QUARANTINE = VERIFY_REQUEST(7),
     /* forgets what was injected */
     VERIFY_RESET = VERIFY_REQUEST(8),
+    /* in: u32 verb, u32 adapter, what ndis_control.h says; out: the same */
+    VERIFY_NDIS = VERIFY_REQUEST(9),
 };
 
 #endif

@@ -18,8 +18,9 @@ static const char wine_mark[] = "Wine builtin DLL";
 static const struct verify_hooks *const all_hooks[] = {
     &verify_device_hooks, &verify_dpc_hooks,     &verify_firmware_hooks, &verify_import_hooks,
     &verify_irp_hooks,    &verify_irp_own_hooks, &verify_level_hooks,    &verify_lock_hooks,
-    &verify_mdl_hooks,    &verify_pool_hooks,    &verify_security_hooks, &verify_thread_hooks,
-    &verify_time_hooks,   &verify_timer_hooks,   &verify_wait_hooks,     &verify_work_hooks,
+    &verify_mdl_hooks,    &verify_ndis_hooks,    &verify_pool_hooks,     &verify_security_hooks,
+    &verify_thread_hooks, &verify_time_hooks,    &verify_timer_hooks,    &verify_wait_hooks,
+    &verify_work_hooks,
 };
 
 static struct verify_driver drivers[DRIVERS_MAX];
@@ -156,6 +157,7 @@ static void report_leaks(struct verify_driver *driver)
     verify_mdl_leaks(driver);
     verify_device_leaks(driver);
     verify_firmware_leaks(driver);
+    verify_ndis_leaks(driver);
     verify_pool_leaks(driver);
 }
 

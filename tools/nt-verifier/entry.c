@@ -11,6 +11,7 @@ DRIVER_INITIALIZE DriverEntry;
 static void NTAPI unload(PDRIVER_OBJECT driver)
 {
     verify_drivers_stop();
+    verify_ndis_stop();
     verify_timer_stop();
     verify_dpc_stop();
     verify_control_stop(driver);
@@ -36,8 +37,10 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING registry_path)
         status = verify_timer_start();
     if (NT_SUCCESS(status))
         status = verify_control_start(driver);
-    if (NT_SUCCESS(status))
+    if (NT_SUCCESS(status)) {
+        verify_ndis_start();
         status = verify_drivers_start();
+    }
     driver->DriverUnload = unload;
     return status;
 }

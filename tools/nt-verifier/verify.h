@@ -56,9 +56,9 @@ struct verify_hooks {
 
 extern const struct verify_hooks verify_device_hooks, verify_dpc_hooks, verify_firmware_hooks,
     verify_import_hooks, verify_irp_hooks, verify_irp_own_hooks, verify_level_hooks,
-    verify_lock_hooks, verify_mdl_hooks, verify_pool_hooks, verify_security_hooks,
-    verify_thread_hooks, verify_time_hooks, verify_timer_hooks, verify_wait_hooks,
-    verify_work_hooks;
+    verify_lock_hooks, verify_mdl_hooks, verify_ndis_hooks, verify_pool_hooks,
+    verify_security_hooks, verify_thread_hooks, verify_time_hooks, verify_timer_hooks,
+    verify_wait_hooks, verify_work_hooks;
 
 /* ---- drivers ---- */
 
@@ -203,6 +203,7 @@ void verify_timer_leaks(struct verify_driver *driver);
 void verify_dpc_leaks(struct verify_driver *driver);
 void verify_work_leaks(struct verify_driver *driver);
 void verify_firmware_leaks(struct verify_driver *driver);
+void verify_ndis_leaks(struct verify_driver *driver);
 
 /* Keeps the image of a driver mapped for ever: something of it still runs or will. */
 void verify_keep_mapped(struct verify_driver *driver);
@@ -250,6 +251,13 @@ NTSTATUS verify_firmware_set_memory(uint64_t physical, const void *bytes, ULONG 
 /* Copies out of an injected image; the bytes there were. */
 ULONG verify_firmware_get_memory(uint64_t physical, void *bytes, ULONG count);
 void verify_firmware_reset(void);
+
+/* The NDIS of its own: ndis_model.h. */
+void verify_ndis_start(void);
+void verify_ndis_stop(void);
+/* head: the verb and the adapter of ndis_control.h. */
+NTSTATUS verify_ndis_control(const uint32_t *head, const void *in, ULONG in_bytes, void *out,
+                             ULONG out_bytes, ULONG *ret_bytes);
 
 NTSTATUS verify_control_start(PDRIVER_OBJECT driver);
 void verify_control_stop(PDRIVER_OBJECT driver);

@@ -13,8 +13,8 @@ NTSTATUS (*selftest_lower)(PDEVICE_OBJECT device, PIRP irp);
 PIRP selftest_irp;
 bool selftest_irp_is_completed;
 
-static const struct sins *const all[] = {&device_sins, &irp_sins,    &level_sins,
-                                         &left_sins,   &memory_sins, &supplied_sins};
+static const struct sins *const all[] = {&device_sins, &irp_sins,  &level_sins,   &left_sins,
+                                         &memory_sins, &ndis_sins, &supplied_sins};
 static bool is_wrong;
 static WCHAR device_text[NAME_CHARS], lower_text[NAME_CHARS], link_text[NAME_CHARS];
 static UNICODE_STRING device_name = {0, sizeof(device_text), device_text};

@@ -31,7 +31,8 @@ struct sins {
     size_t count;
 };
 
-extern const struct sins device_sins, irp_sins, level_sins, left_sins, memory_sins, supplied_sins;
+extern const struct sins device_sins, irp_sins, level_sins, left_sins, memory_sins, ndis_sins,
+    supplied_sins;
 
 /* The driver's own objects. */
 extern PDRIVER_OBJECT selftest_driver;
