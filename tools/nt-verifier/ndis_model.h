@@ -7,11 +7,12 @@
  *
  *     absent --bind--> binding --answered--> bound --unbind--> unbinding --answered--> absent
  *     within: closed --open--> opening --> open --close--> closing --> closed
- *     while open: paused --restart--> restarting --answered--> running --pause--> pausing -->
- * paused
+ *     while open: paused --restart--> restarting --answered--> running
+ *                 running --pause--> pausing --answered--> paused
  *
  * Everything is under one lock, and calls into drivers are made without it, by workers: what is due
- * is a bit in a binding. Source: "Protocol Driver Operations" in the Windows driver documentation.
+ * follows from the states of the bindings. Source: "Protocol Driver Operations" in the Windows
+ * driver documentation.
  */
 #ifndef NDIS_MODEL_H
 #define NDIS_MODEL_H
