@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "port/frame_oid.h"
 #include "port/port.h"
 #include "vck/annotate.h"
 #include "vck/bytes.h"
@@ -45,6 +46,7 @@ struct vck_frames_protocol;
 struct vck_frames_binding {
     const struct vck_frames_handlers *handlers; /* as registered; set by the core */
     void *port_data;                            /* the port's, NULL before open */
+    uint64_t dropped_frames; /* by the system before `received`; counted by the port, atomic */
 };
 
 /* An adapter that may be bound. The port's storage until vck_frames_bind_done. */
@@ -69,6 +71,7 @@ enum vck_frames_event_type {
  * vck_frames_event_done. */
 struct vck_frames_event {
     uint8_t type;                       /* enum vck_frames_event_type */
+    vck_status core_status;             /* the core's, like the next */
     struct vck_frames_event *core_next; /* the core's while it holds the event */
 };
 
@@ -79,9 +82,9 @@ struct vck_frames_send {
     struct vck_descriptor *first; /* the chain; unchanged until sent */
     uint64_t offset_bytes;        /* of the frame's first byte in the chain */
     uint32_t size_bytes;          /* of the frame; the chain has them */
-    uint64_t cancel_id;           /* 0: cannot be cancelled */
-    vck_status status; /* in `sent`: OK, CANCELLED, NOT_READY (paused), SIZE_MISMATCH (longer than
-                        * the adapter takes), NO_MEMORY, IO */
+    uint64_t cancel_id; /* not 0, below 1 << 56: the top byte is free for the system's mark */
+    vck_status status;  /* in `sent`: OK, CANCELLED, NOT_READY (paused), SIZE_MISMATCH (longer than
+                         * the adapter takes), NO_MEMORY, IO */
     int32_t native_error;
     void *port_data[2]; /* the port's while it holds the send */
 };
@@ -101,7 +104,7 @@ enum vck_frames_request_type {
     VCK_FRAMES_SET,
 };
 
-/* A request to the adapter. Numbers and layouts are NDIS's on every port (vck/frame_oid.h). The
+/* A request to the adapter. Numbers and layouts are NDIS's on every port (port/frame_oid.h). The
  * core's storage until `requested`. */
 struct vck_frames_request {
     uint8_t type; /* enum vck_frames_request_type */
@@ -209,6 +212,8 @@ void vck_frames_close(struct vck_frames_binding *binding);
 /* Answers an event; it is the port's again. PASSIVE. */
 void vck_frames_event_done(struct vck_frames_event *event, vck_status status);
 
+/* In all of these the binding is not closed before they return. */
+
 /* Sends a list of frames, in order; sent follows for each. DISPATCH. */
 void vck_frames_send(struct vck_frames_binding *binding, struct vck_frames_send *first);
 /* Completes sends of that id that wait soon, with CANCELLED, unless they complete by themselves.
@@ -218,8 +223,9 @@ void vck_frames_cancel_sends(struct vck_frames_binding *binding, uint64_t cancel
 void vck_frames_return(struct vck_frames_binding *binding, struct vck_frames_received *first);
 /* Begins a request; requested follows. DISPATCH. */
 void vck_frames_request(struct vck_frames_binding *binding, struct vck_frames_request *request);
-/* Completes the request soon, unless it completes by itself. The request is outstanding. DISPATCH.
- */
+/* Completes the request soon, unless it completes by itself. It may have completed meanwhile, or
+ * not have been handed to vck_frames_request yet, which makes this harmless; its memory stays for
+ * the call, and the binding is not closed. DISPATCH. */
 void vck_frames_cancel_request(struct vck_frames_binding *binding,
                                struct vck_frames_request *request);
 

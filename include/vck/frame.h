@@ -119,9 +119,10 @@ struct vck_frame_opener {
     uint16_t ether_type;               /* VCK_FRAME_ETHER_TYPE_ALL: every frame */
 };
 
-/* Claims the binding of that name for frames of the EtherType. Frames come once the filter is set:
- * vck_frame_filter_init or, for most, VCK_FRAME_OPEN below. NOT_FOUND; BUSY: it has an opener;
- * NO_MEMORY (the queue); NOT_READY: the protocol is stopped or uninstalled; DELETED. PASSIVE. */
+/* Claims the binding of that name for frames of the EtherType. Frames come once the packet filter
+ * is set (vck_frame_set_init, VCK_OID_GEN_CURRENT_PACKET_FILTER). NOT_FOUND; BUSY: it has an
+ * opener; NO_MEMORY (the queue); NOT_READY: the protocol is stopped or uninstalled; DELETED.
+ * PASSIVE. */
 VCK_CHECKED vck_status vck_frame_open(struct vck_frame_protocol *protocol, struct vck_bytes name,
                                       uint16_t ether_type,
                                       struct vck_frame_opener *opener) VCK_CAN_WAIT;
@@ -166,17 +167,22 @@ struct vck_frame_call {
     struct vck_link link;
     struct vck_waker_slot slot;
     void *data;
+    const void *send_data;
     size_t size_bytes;
     uint32_t oid;
+    uint32_t holds; /* who may still touch it; 0: not begun, or over */
     uint8_t request_type;
     uint8_t state;
+    bool is_cancelled;  /* asked for, perhaps before it is where it can be found */
+    bool is_cancel_due; /* the port has not heard of it yet */
+    bool is_to_end;     /* a send: cancelled, by its id or with all others */
     struct vck_frames_send send;
     void *block; /* REQUEST: what the port holds */
 };
 
 /*
  * Sends the frame at first + offset_bytes, of size_bytes, from the caller's chain, which stays
- * unchanged until the end. cancel_id: of vck_frame_cancel_sends, 0 for one of its own. Errors:
+ * unchanged until the end. cancel_id: for vck_frame_cancel_sends, below 1 << 48; 0: none. Errors:
  * INVALID_DATA (shorter than a header; a source address that is not the adapter's), SIZE_MISMATCH
  * (longer than the adapter takes, or than the chain), NOT_READY (paused, low power), CANCELLED,
  * DELETED, NO_MEMORY, IO.

@@ -106,6 +106,10 @@ VCK_CHECKED vck_status vck_frame_state_request(struct vck_frame_state *state);
 /* A request of the refresh: allowed while one is under way and the binding is not closing. */
 VCK_CHECKED vck_status vck_frame_state_refresh_request(struct vck_frame_state *state);
 
+/* Somebody calls into the adapter about work that is outstanding, to cancel it: counts as a request
+ * until its end is told, so that the adapter is not closed meanwhile. */
+void vck_frame_state_hold(struct vck_frame_state *state);
+
 /* The end of as many. */
 struct vck_frame_actions vck_frame_state_sent(struct vck_frame_state *state, uint32_t count);
 struct vck_frame_actions vck_frame_state_returned(struct vck_frame_state *state, uint32_t count);

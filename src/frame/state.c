@@ -290,6 +290,12 @@ vck_status vck_frame_state_refresh_request(struct vck_frame_state *s)
     return begin(s, s->is_refreshing && !s->is_refresh_void, &s->requests);
 }
 
+void vck_frame_state_hold(struct vck_frame_state *s)
+{
+    VCK_ASSERT(s->sends > 0 || s->requests > 0);
+    s->requests++;
+}
+
 struct vck_frame_actions vck_frame_state_sent(struct vck_frame_state *s, uint32_t count)
 {
     VCK_ASSERT(s->sends >= count);
