@@ -34,40 +34,44 @@ struct vck_key_tables {
     uint32_t copy_count;
     struct vck_key_table *tables; /* the different contents, newest first */
     uint32_t table_count;         /* at most VCK_KEY_TABLES_MAX, the newest */
-    uint64_t generation_max;      /* over all copies with a right CRC */
     bool any_future;              /* a table of a later version is there */
     bool any_damaged;             /* a copy is neither empty nor a table, or cannot be read */
 };
 
-/* Reads both copies of every replica. Nothing is written. fini in every case. A copy that cannot be
- * read is passed over. UNSUPPORTED: slots are for volumes of vendor 0; NO_MEMORY. PASSIVE. */
-VCK_CHECKED vck_status vck_key_tables_read(struct vck_key_tables *tables, struct vck_disk *disk,
-                                           const struct vck_layout *layout,
-                                           const struct vck_block_header *header) VCK_CAN_WAIT;
+/* Reads both copies of every replica of an opened or inspected store. Nothing is written. A copy
+ * that cannot be read is passed over. fini in every case. UNSUPPORTED: slots are for volumes of
+ * vendor 0; NO_MEMORY. PASSIVE. */
+VCK_CHECKED vck_status vck_key_tables_read(struct vck_key_tables *tables,
+                                           struct vck_store *store) VCK_CAN_WAIT;
 void vck_key_tables_fini(struct vck_key_tables *tables);
 
-/* A secret that somebody offers, and the types of slots it is tried on. */
+/* The newest table whose HMAC holds under the VMK, or NULL. Borrowed. Any level. */
+const struct vck_key_table *vck_key_tables_current(const struct vck_key_tables *tables,
+                                                   struct vck_bytes vmk);
+
+/* A secret that somebody offers: what is not empty is tried on the slots of its type. */
 struct vck_key_offer {
-    struct vck_bytes passphrase; /* for passphrase slots; empty: not tried */
-    struct vck_bytes file;       /* for key file slots */
-    struct vck_bytes recovery;   /* VCK_KEY_RECOVERY_BYTES, for recovery slots */
-    bool has_number;             /* only this slot */
+    struct vck_bytes passphrase;
+    struct vck_bytes file;
+    struct vck_bytes recovery; /* VCK_KEY_RECOVERY_BYTES */
+    bool has_number;           /* only the slot `number` */
     uint32_t number;
 };
 
 struct vck_key_unlocked {
     uint16_t number; /* the slot that opened */
     uint16_t type;
-    uint64_t generation; /* of its table */
+    uint64_t generation; /* of the current table */
 };
 
 /*
  * Finds the volume on the disk, tries the offer on its slots and gives the VMK of the one that
- * opens, having seen that it opens the volume. Nothing is written. stretcher may be NULL for the
- * default. ret_unlocked may be NULL.
+ * opens, having seen that the VMK opens the volume's metadata. Nothing is written. stretcher may be
+ * NULL for the default, ret_unlocked may be NULL.
  * WRONG_KEY: no slot opens; NOT_FOUND: there is no slot to try; UNSUPPORTED: a table from the
- * future, or another vendor's volume; TAMPERED: a slot opens in a table that was changed;
- * CHECKSUM_MISMATCH: tables are there and none is whole; NO_MEMORY; otherwise as vck_store_open.
+ * future, another vendor's volume, or only slots that are not understood here; TAMPERED: a slot
+ * opens in a table that was changed; CHECKSUM_MISMATCH: tables are there and none is whole;
+ * NO_MEMORY: also where a slot asks for more than there is; otherwise as vck_store_inspect.
  * fini *ret_vmk only on success. PASSIVE.
  */
 VCK_CHECKED vck_status vck_key_unlock(struct vck_disk *disk, const struct vck_key_offer *offer,
@@ -80,30 +84,31 @@ struct vck_key_session {
     struct vck_store store;
     struct vck_key_tables tables;
     struct vck_key_table *table; /* the caller changes this one; empty where there was none */
-    bool has_current;
-    uint64_t current_generation;
-    uint32_t failed_replicas; /* of the last commit */
+    uint64_t generation;         /* of the current table on the disk; 0: none */
+    uint32_t failed_replicas;    /* of the last commit */
 };
 
-/* fini in every case. Errors of vck_store_open and vck_key_tables_read; UNSUPPORTED: a table from
- * the future; TAMPERED: tables are there, and none is this VMK's. PASSIVE. */
+/* fini in every case. start_over gives up tables that are damaged or not this VMK's. Errors of
+ * vck_store_open; UNSUPPORTED: a table from the future, or another vendor's volume; TAMPERED:
+ * tables are there, and none is this VMK's; CHECKSUM_MISMATCH: none is whole. PASSIVE. */
 VCK_CHECKED vck_status vck_key_session_open(struct vck_key_session *session, struct vck_disk *disk,
-                                            struct vck_bytes vmk) VCK_CAN_WAIT;
+                                            struct vck_bytes vmk, bool start_over) VCK_CAN_WAIT;
 void vck_key_session_fini(struct vck_key_session *session);
 
 /* Writes session->table, durably: everywhere on OK. IO: in failed_replicas replicas it is not, in
- * the others it is; READ_ONLY; CRYPTO_FAILED; NO_MEMORY. */
+ * the others it is; READ_ONLY; NO_MEMORY. */
 VCK_CHECKED vck_status vck_key_session_commit(struct vck_key_session *session) VCK_CAN_WAIT;
 
 /* Gives the volume a new VMK. session->table holds slots that wrap it already. BUSY: a sweep was
- * cut and its record is open (attach once); otherwise as commit. After a failure either VMK opens
- * the volume with the slots made for it; doing it again is safe. */
+ * cut and its record is open (attaching the volume closes it); otherwise as commit, and a replica
+ * that fails ends it. After a failure either VMK opens the volume, with the slots made for it;
+ * doing it again with a new session is safe. */
 VCK_CHECKED vck_status vck_key_session_rotate(struct vck_key_session *session,
                                               struct vck_bytes new_vmk) VCK_CAN_WAIT;
 
 /* Overwrites every copy of every replica with zeroes, durably. Needs no key. The VMK, if somebody
- * has it, still opens the volume. ret_failed_replicas is always written. IO, READ_ONLY, NO_MEMORY;
- * otherwise as vck_store_inspect. PASSIVE. */
+ * has it, still opens the volume. ret_failed_replicas is always written. IO, READ_ONLY, NO_MEMORY,
+ * UNSUPPORTED (another vendor's volume); otherwise as vck_store_inspect. PASSIVE. */
 VCK_CHECKED vck_status vck_key_erase(struct vck_disk *disk,
                                      uint32_t *ret_failed_replicas) VCK_CAN_WAIT;
 
