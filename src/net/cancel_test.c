@@ -30,7 +30,9 @@ static void fill_backlog(struct scene *scene) VCK_CAN_WAIT
 {
     struct vck_address local = vck_address_loopback(VCK_ADDRESS_IPV4, 0);
     vck_status status = VCK_OK;
+    net_test_set_backlog(0);
     assert_ok(vck_listener_open(scene->network, &local, 0, &scene->full));
+    net_test_set_backlog(128);
     for (int i = 0; i < FILLERS; i++) {
         scene->fillers[i] = tcp(scene->network, VCK_ADDRESS_IPV4);
         assert_ok(vck_socket_set_option(scene->fillers[i], VCK_SOCKET_CONNECT_TIMEOUT_NS, 20 * MS));
@@ -219,7 +221,10 @@ static void check_stopped(struct scene *scene, struct vck_socket_call *call) VCK
 {
     begin_pending(call);
     vck_network_stop(scene->network);
-    assert_status(finish_call(call), VCK_CANCELLED);
+    vck_status status = finish_call(call);
+    /* The listener may go first, and its system be faster than the next close. */
+    bool was_refused = call->io.op == VCK_SOCKET_CONNECT && status == VCK_REFUSED;
+    assert_true(status == VCK_CANCELLED || was_refused);
 }
 
 static void stopping_the_network_cancels_each_call(void **state) VCK_CAN_WAIT

@@ -106,10 +106,10 @@ static void exhausted_descriptors_are_told(void **state) VCK_CAN_WAIT
     while (status == VCK_OK && count <= SPARE)
         status = vck_socket_create(network, VCK_SOCKET_STREAM, VCK_ADDRESS_IPV4, &sockets[count++]);
     assert_status(status, VCK_NO_MEMORY);
-    assert_int_equal(vck_network_native_error(network), EMFILE);
+    assert_native_error(vck_network_native_error(network), EMFILE);
     /* The connection is not lost: it waits for a descriptor. */
     assert_status(vck_listener_next(&listener, &server, NULL), VCK_NO_MEMORY);
-    assert_int_equal(vck_socket_native_error(listener.socket), EMFILE);
+    assert_native_error(vck_socket_native_error(listener.socket), EMFILE);
     assert_status(vck_listener_next(&listener, &server, NULL), VCK_NO_MEMORY);
     vck_socket_close(sockets[0]);
     sockets[0] = NULL;

@@ -163,7 +163,7 @@ static void a_resolver_that_fails_says_how(void **state) VCK_CAN_WAIT
         vck_resolve_init(&resolve, network, cases[i].host, 1, VCK_ADDRESS_NONE, &address, 1);
         vck_block_on(&resolve.call.future);
         assert_status(resolve.io.status, cases[i].status);
-        assert_int_equal(resolve.io.native_error, cases[i].native_error);
+        assert_native_error(resolve.io.native_error, cases[i].native_error);
         assert_int_equal(address.port, 7);
     }
     end_network(network, live);

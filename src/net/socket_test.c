@@ -603,6 +603,11 @@ static void a_driven_network_needs_no_thread(void **state) VCK_CAN_WAIT
     char got[4];
     assert_ok(
         vck_network_create(&(struct vck_network_options){.flags = VCK_NETWORK_DRIVEN}, &network));
+    if (!vck_network_get_idle(network)) {
+        print_message("# not run: the port completes by itself\n");
+        end_network(network, live);
+        return;
+    }
     assert_ok(vck_network_start(network));
     struct vck_listener listener = listening(network, VCK_ADDRESS_IPV4);
     struct vck_socket *client = tcp(network, VCK_ADDRESS_IPV4);
