@@ -105,6 +105,8 @@ VCK_CHECKED vck_status vck_frame_binding_find(struct vck_frame_protocol *protoco
                                               struct vck_frame_binding **ret_binding);
 VCK_CHECKED vck_status vck_frame_binding_at(struct vck_frame_protocol *protocol, uint32_t index,
                                             struct vck_frame_binding **ret_binding);
+/* Another reference, for who has one. DISPATCH. */
+void vck_frame_binding_ref(struct vck_frame_binding *binding);
 void vck_frame_binding_put(struct vck_frame_binding *binding VCK_TAKES);
 /* DISPATCH. */
 void vck_frame_binding_info(struct vck_frame_binding *binding, struct vck_frame_info *ret_info);
@@ -126,6 +128,8 @@ struct vck_frame_opener {
 VCK_CHECKED vck_status vck_frame_open(struct vck_frame_protocol *protocol, struct vck_bytes name,
                                       uint16_t ether_type,
                                       struct vck_frame_opener *opener) VCK_CAN_WAIT;
+/* Another EtherType from now on; what is queued is forgotten. The opener is open. DISPATCH. */
+void vck_frame_set_ether_type(struct vck_frame_opener *opener, uint16_t ether_type);
 /* Ends the calls of the opener with CANCELLED, forgets what is queued and sets the filter to
  * nothing. On return every call of the opener has ended but sends and requests that were only asked
  * to; these end soon. Harmless when closed. PASSIVE. */

@@ -36,7 +36,7 @@ enum vck_frame_code {
 #define VCK_FRAME_OID_MESSAGE_BYTES     8u
 #define VCK_FRAME_BINDING_MESSAGE_BYTES 20u
 #define VCK_FRAME_STATUS_MESSAGE_BYTES  12u
-#define VCK_FRAME_STATE_MESSAGE_BYTES   112u
+#define VCK_FRAME_STATE_MESSAGE_BYTES   104u
 /* A name in UTF-16, at most. */
 #define VCK_FRAME_WIRE_NAME_BYTES 512u
 
@@ -85,16 +85,21 @@ struct vck_frame_handle {
     struct vck_spinlock lock;
     struct vck_frame_opener opener;
     struct vck_link calls; /* in flight */
+    uint16_t ether_type;
     uint8_t phase;
 };
 
 /* can_read, can_write, is_admin are set afterwards, before the first call. PASSIVE. */
 void vck_frame_handle_init(struct vck_frame_handle *handle, struct vck_frame_protocol *protocol);
 /* The program has closed it: ends every call with CANCELLED and frees the binding; calls begun
- * later are CANCELLED. `done` of some may still come after it returned; the handle's memory stays
- * until all have (vck_frame_handle_is_idle). PASSIVE. */
+ * later are CANCELLED. What the adapter is slow to give back may end after it returned; the
+ * handle's memory stays until the `done` of every call. PASSIVE. */
 void vck_frame_handle_cleanup(struct vck_frame_handle *handle) VCK_CAN_WAIT;
-bool vck_frame_handle_is_idle(struct vck_frame_handle *handle);
+
+/* ---- calls ---- */
+
+/* The data of a frame or status that did not fit, as far as it did (STATUS_BUFFER_OVERFLOW). */
+#define VCK_FRAME_NT_TRUNCATED 0x80000005u
 
 /* One request. */
 struct vck_frame_control_call {
@@ -109,22 +114,28 @@ struct vck_frame_control_call {
     size_t out_bytes;
     void (*done)(struct vck_frame_control_call *call); /* once. DISPATCH. */
     /* At the end. */
-    uint32_t nt;       /* NTSTATUS */
-    size_t done_bytes; /* of out; with 0xC0000023 (buffer too small) 0; for WRITE of in */
+    uint32_t nt;       /* NTSTATUS; 0xC0000023 (buffer too small): nothing was done */
+    size_t done_bytes; /* of out; WRITE: of in */
     const char *why;   /* a refusal in words, static, or NULL */
 
     /* The rest is the dispatcher's. */
     struct vck_frame_call call;
     struct vck_descriptor descriptor;
     struct vck_link link;
-    uint8_t step;
-    uint8_t scratch[8];
+    struct vck_work work;
+    vck_status status;
+    uint32_t oid;
+    uint32_t holds;
+    bool is_cancelled;
+    bool has_begun; /* there is a call to cancel */
+    uint8_t data[4];
 };
 
 /* The fields above the line are set. Ends with done, perhaps before it returns. OPEN_DEVICE:
  * PASSIVE; the others: DISPATCH. */
 void vck_frame_control_start(struct vck_frame_control_call *call) VCK_CAN_WAIT;
-/* Asks a call in flight to end with CANCELLED. Its memory is the caller's to keep. DISPATCH. */
+/* Asks a call that was started to end with CANCELLED. Its memory is the caller's to keep. DISPATCH.
+ */
 void vck_frame_control_cancel(struct vck_frame_control_call *call);
 
 VCK_END_DECLS

@@ -319,6 +319,11 @@ void vck_frame_binding_begin(struct vck_frame_protocol *protocol, struct vck_fra
 
 /* ---- looking ---- */
 
+void vck_frame_binding_ref(struct vck_frame_binding *binding)
+{
+    vck_object_reference(vck_frame_binding_object(binding), FRAME_TAG);
+}
+
 void vck_frame_binding_put(struct vck_frame_binding *binding)
 {
     vck_object_release(vck_frame_binding_object(binding), FRAME_TAG);

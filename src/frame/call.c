@@ -32,7 +32,7 @@ static void put(struct vck_frame_call *call)
 /* False when the call is not, or no longer, in flight. */
 static bool try_hold(struct vck_frame_call *call)
 {
-    uint32_t seen = __atomic_load_n(&call->holds, __ATOMIC_RELAXED);
+    uint32_t seen = __atomic_load_n(&call->holds, __ATOMIC_SEQ_CST);
 
     while (seen != 0)
         if (__atomic_compare_exchange_n(&call->holds, &seen, seen + 1, true, __ATOMIC_ACQUIRE,
@@ -63,7 +63,7 @@ static void take_off(struct vck_frame_call *call)
     call->state = CALL_IN_FLIGHT;
     if (call->binding)
         vck_object_reference(vck_frame_binding_object(call->binding), FRAME_TAG);
-    __atomic_store_n(&call->holds, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&call->holds, 1, __ATOMIC_SEQ_CST);
 }
 
 void vck_frame_call_start(struct vck_frame_call *call)

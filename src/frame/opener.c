@@ -59,6 +59,17 @@ out:
     return status;
 }
 
+void vck_frame_set_ether_type(struct vck_frame_opener *opener, uint16_t ether_type)
+{
+    struct vck_frame_binding *binding = opener->binding;
+
+    vck_spinlock_acquire(&binding->lock);
+    opener->ether_type = ether_type;
+    if (binding->opener == opener)
+        vck_frame_queue_empty(binding);
+    vck_spinlock_release(&binding->lock);
+}
+
 void vck_frame_close(struct vck_frame_opener *opener)
 {
     struct vck_frame_binding *binding = opener->binding;
