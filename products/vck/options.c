@@ -17,6 +17,9 @@ struct option_spec {
 
 static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_ALL] = {"--all", NULL, "every data volume, even while it is in use"},
+    [OPTION_ALLOW_DISCARDS] = {"--allow-discards", NULL,
+                               "pass on trims, which show what is unused"},
+    [OPTION_DRY_RUN] = {"--dry-run", NULL, "print the table, without the key, and make nothing"},
     [OPTION_FOOTERS] = {"--footers", "N", "replicas of the metadata at the end (2)"},
     [OPTION_FORCE] = {"--force", NULL,
                       "overwrite an existing volume, or unknown data where metadata goes"},
@@ -31,6 +34,7 @@ static const struct option_spec specs[OPTION_COUNT] = {
                     "the daemon's --nbd, for the URI (nbd.sock beside the control socket)"},
     [OPTION_NEW_VMK] = {"--new-vmk", "FILE", "create FILE with a new random key"},
     [OPTION_NO_WAIT] = {"--no-wait", NULL, "return as soon as the sweep has started"},
+    [OPTION_READ_ONLY] = {"--read-only", NULL, "refuse writes"},
     [OPTION_REPAIR] = {"--repair", NULL, "make all replicas equal to the newest valid one"},
     [OPTION_SECTOR_SIZE] = {"--sector-size", "BYTES", "512 or 4096 (what the disk has)"},
     [OPTION_SHRINK] = {"--shrink", NULL, "make room by shrinking the ext2/3/4 or NTFS file system"},
@@ -77,18 +81,19 @@ static const struct verb verbs[] = {
      run_bench},
 };
 
-/* The i-th verb, the system's own last; NULL behind it. */
+/* The i-th verb, the system's own last; NULL behind them. */
 static const struct verb *verb_at(size_t i)
 {
     if (i < VCK_ARRAY_COUNT(verbs))
         return &verbs[i];
-    return i == VCK_ARRAY_COUNT(verbs) ? os_words.verb : NULL;
+    i -= VCK_ARRAY_COUNT(verbs);
+    return i < os_words.verb_count ? &os_words.verbs[i] : NULL;
 }
 
 /* OPTION_BIT of what a verb takes; NULL: the command without one. */
-static uint32_t options_of(const struct verb *verb)
+static uint64_t options_of(const struct verb *verb)
 {
-    uint32_t options = verb != NULL ? verb->options : OPTION_BIT(VERSION);
+    uint64_t options = verb != NULL ? verb->options : OPTION_BIT(VERSION);
     return (options | OPTION_BIT(HELP)) & ~os_words.absent_options;
 }
 
@@ -146,7 +151,7 @@ static const struct verb *find_verb(const char *name)
 static enum option_id find_option(const struct command *command, const char *text,
                                   size_t text_length)
 {
-    uint32_t accepted = options_of(command->verb);
+    uint64_t accepted = options_of(command->verb);
     for (unsigned id = 0; id < OPTION_COUNT; id++)
         if ((accepted >> id & 1) != 0 && strlen(specs[id].name) == text_length &&
             memcmp(specs[id].name, text, text_length) == 0)

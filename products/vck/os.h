@@ -15,9 +15,10 @@
 struct os_words {
     const char *host;        /* who serves attached volumes */
     const char *more;        /* where the rest is said, ends the overview; may be "" */
-    uint32_t absent_options; /* OPTION_BIT of those no verb has here */
+    uint64_t absent_options; /* OPTION_BIT of those no verb has here */
     const char *option_help[OPTION_COUNT]; /* in place of the common words, unless NULL */
-    const struct verb *verb;               /* one that exists only here, or NULL */
+    const struct verb *verbs;              /* that exist only here */
+    size_t verb_count;
 };
 
 extern const struct os_words os_words;

@@ -12,10 +12,21 @@
 #include <time.h>
 #include <unistd.h>
 #include "port/posix/posix.h"
+#include "products/vck/mapper.h"
+
+static const struct verb verbs[] = {
+    {"open", "DISK NAME", 2, 2, "make /dev/mapper/NAME of a volume at rest",
+     OPTION_BIT(VMK_FILE) | OPTION_BIT(READ_ONLY) | OPTION_BIT(ALLOW_DISCARDS) |
+         OPTION_BIT(DRY_RUN),
+     run_open},
+    {"close", "NAME", 1, 1, "remove what open made", 0, run_close},
+};
 
 const struct os_words os_words = {
     .host = "daemon",
     .more = " vck(1) says the rest.",
+    .verbs = verbs,
+    .verb_count = VCK_ARRAY_COUNT(verbs),
 };
 
 /* Keys pass through this process, so it leaves no core files. */

@@ -27,7 +27,8 @@ const struct os_words os_words = {
             [OPTION_LOCAL] = "measure in this process, without the driver",
             [OPTION_SHRINK] = "make room by shrinking the mounted NTFS file system",
         },
-    .verb = &driver_verb,
+    .verbs = &driver_verb,
+    .verb_count = 1,
 };
 
 /* ---- the entry ---- */

@@ -37,6 +37,8 @@ enum exit_code {
 
 enum option_id {
     OPTION_ALL,
+    OPTION_ALLOW_DISCARDS,
+    OPTION_DRY_RUN,
     OPTION_FOOTERS,
     OPTION_FORCE,
     OPTION_GROW,
@@ -48,6 +50,7 @@ enum option_id {
     OPTION_NBD,
     OPTION_NEW_VMK,
     OPTION_NO_WAIT,
+    OPTION_READ_ONLY,
     OPTION_REPAIR,
     OPTION_SECTOR_SIZE,
     OPTION_SHRINK,
@@ -61,7 +64,7 @@ enum option_id {
     OPTION_COUNT
 };
 
-#define OPTION_BIT(name) (UINT32_C(1) << OPTION_##name)
+#define OPTION_BIT(name) (UINT64_C(1) << OPTION_##name)
 
 #define OPERANDS_MAX 2
 
@@ -73,7 +76,7 @@ struct verb {
     unsigned operands_min;
     unsigned operands_max;
     const char *summary;
-    uint32_t options; /* OPTION_BIT of those it takes; --help always */
+    uint64_t options; /* OPTION_BIT of those it takes; --help always */
     int (*run)(const struct command *command);
 };
 
