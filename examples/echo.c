@@ -36,7 +36,9 @@ static vck_status serve(struct server *server, const struct vck_address *address
     if (status)
         return status;
     server->is_serving = true;
-    return echo_start(&server->echo, server->network, address);
+    status = echo_start(&server->echo, server->network, address);
+    job_go(&server->echo.job);
+    return status;
 }
 
 static vck_status start(struct server *server, enum vck_address_family family,

@@ -53,7 +53,11 @@ static vck_status start_load(struct run *run)
     vck_status status = job_begin(&run->load.job, run->executor, load_ended);
 
     run->load.workload.address_count = run->resolve.io.count;
-    return status ? status : load_start(&run->load, run->settings.window);
+    if (status)
+        return status;
+    status = load_start(&run->load, run->settings.window);
+    job_go(&run->load.job);
+    return status;
 }
 
 static enum vck_poll beginning_poll(struct vck_future *self, const struct vck_waker *waker)

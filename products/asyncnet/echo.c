@@ -170,7 +170,6 @@ vck_status echo_start(struct echo *echo, struct vck_network *network,
     echo->network = network;
     if (status == VCK_OK)
         status = start_acceptor(echo);
-    job_go(&echo->job);
     return status;
 }
 

@@ -21,10 +21,8 @@ struct echo {
 };
 
 /* Listens on address (port 0: one the system chooses, echo->listener.address tells) and serves
- * until the job is cancelled or the network stops. Called for a job that has begun; lets it go.
- * ADDRESS_IN_USE, NOT_FOUND (no such address here), NOT_READY, NO_MEMORY, ...: the job ends.
- * PASSIVE.
- */
+ * until the job is cancelled or the network stops. Called for a job that has begun. ADDRESS_IN_USE,
+ * NOT_FOUND (no such address here), NOT_READY, NO_MEMORY, ...: it does not serve. PASSIVE. */
 VCK_CHECKED vck_status echo_start(struct echo *echo, struct vck_network *network,
                                   const struct vck_address *address) VCK_CAN_WAIT;
 /* Closes the listener; the job has ended, or never began. PASSIVE. */

@@ -125,6 +125,5 @@ vck_status load_start(struct load *load, uint64_t window)
         status = start_lane(load);
     if (status)
         job_cancel(&load->job);
-    job_go(&load->job);
     return status;
 }

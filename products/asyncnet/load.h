@@ -16,9 +16,8 @@ struct load {
     struct workload workload; /* filled in by the owner, before start */
 };
 
-/* Starts window lanes of a job that has begun, and lets it go: it ends when every connection has
- * been answered or has failed. NO_MEMORY, DELETE_PENDING (cancelled): the lanes that were started
- * end, and the job with them. PASSIVE. */
+/* Starts window lanes of a job that has begun: it ends, once let go, when every connection has been
+ * answered or has failed. NO_MEMORY, DELETE_PENDING (cancelled): the job is cancelled. PASSIVE. */
 VCK_CHECKED vck_status load_start(struct load *load, uint64_t window);
 
 VCK_END_DECLS
