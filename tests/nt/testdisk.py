@@ -37,6 +37,7 @@ MN_SET_POWER, MN_QUERY_POWER = 2, 3
 
 SUCCESS = 0
 PENDING = 0x103
+INVALID_HANDLE = 0xC0000008
 INVALID_PARAMETER = 0xC000000D
 INVALID_REQUEST = 0xC0000010
 ACCESS_DENIED = 0xC0000022
@@ -220,6 +221,12 @@ class Disk:
         return clean(self.load(RANDOM, requests=requests, **{
             "threads": 4, "depth": 8, "min_bytes": 4096, "read_percent": 50, **words}))
 
+    def storm(self, count, seed=1, seconds=300, **words):
+        """IRPs of every kind by chance to the top of the stack: none may be answered wrongly."""
+        result = self.call("storm", count=count, seed=seed, seconds=seconds, **words)
+        assert result["sent"] == count and result["wrong"] == 0, result
+        return result
+
     def user_load(self, kind, **words):
         return clean(self.client.call("userload", path=self.path, kind=kind, **words))
 
@@ -240,6 +247,14 @@ class Disk:
 
     def poke(self, offset, data):
         self.call("poke", offset_bytes=offset, data=data.hex())
+
+
+def storms(lab, disk, seed, count, **words):
+    """Four at once, as a system sends from several processors: the sum of what came of them."""
+    running = [Background(lab, lambda client, n=n: disk.on(client).storm(count, seed + n, **words))
+               for n in range(4)]
+    results = [storm.result() for storm in running]
+    return {name: sum(result[name] for result in results) for name in results[0]}
 
 
 def clean(result):

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Volumes of vck.sys on test disks: the control protocol from Python, and what tests share."""
+import contextlib
 import json
 import os
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -17,6 +19,7 @@ CODES = {
     "DETACH_ALL_VOLUMES": 0x0022A024, "BENCH_AES": 0x00226028, "LIST_VOLUMES": 0x0022602C,
     "RESUME": 0x0022A030, "SET_RATE": 0x0022A034, "DAMAGE": 0x00226038, "LAST_ERROR": 0x0022603C,
 }
+SIZE = 32 * td.MIB
 KEY = bytes(range(100, 132))
 METADATA_BYTES = 128 << 10
 IDLE, ENCRYPTING, DECRYPTING, PAUSED = range(4)
@@ -55,17 +58,29 @@ def make_image(path, size_bytes, footers=True, sector_bytes=512):
              sector_bytes, *places, path)
 
 
-def write_corpus(path, volume_path):
-    """Valid requests of every kind about the volume, one a line: code and message."""
+def valid_requests(volume_path):
+    """Requests of every kind about the volume: (code, message). Those that take long are rarer."""
     request = {"volume_path": volume_path}
     special = {"JVCK_PREPARE": {**request, "vmk": KEY, "use_footer": 2, "metadata_size": 131072},
                "JVCK_ATTACH": {**request, "vmk": KEY}, "SET_RATE": {**request, "mib_per_s": 500}}
-    lines = []
-    for name in CODES.keys() - {"BENCH_AES"}:  # which may take a minute
-        code = CODES[name]
-        message = msgpack.packb(special.get(name, request))
-        lines.append(f"{code:#x} {message.hex()}")
-    Path(path).write_text("\n".join(lines))
+    rare = {"JVCK_PREPARE", "DETACH", "DETACH_ALL_VOLUMES"}
+    common = CODES.keys() - rare - {"BENCH_AES"}  # which may take a minute
+    return [(CODES[name], msgpack.packb(special.get(name, request)))
+            for name in [*rare, *common, *common]]
+
+
+def write_corpus(path, volume_path):
+    """The same as lines for the fuzz of programs."""
+    Path(path).write_text("\n".join(f"{code:#x} {message.hex()}"
+                                    for code, message in valid_requests(volume_path)))
+
+
+def pack_messages(volume_path):
+    """The same as words for the storm of kernel threads."""
+    requests = valid_requests(volume_path)
+    data = b"".join(struct.pack("<II", code, len(message)) + message for code, message in requests)
+    return {"message_count": len(requests), "data": data.hex(), "driver": "\\Driver\\vck",
+            "device": "\\Device\\Vck"}
 
 
 class Daemon:
@@ -184,3 +199,42 @@ class Volume:
 
     def wait_below(self, part):
         return self.wait_until(lambda s: s["encrypted_sector"] < part * s["total_sectors"])
+
+
+# ---- what the scripts share ----
+
+@contextlib.contextmanager
+def new_disk(number=0, size=SIZE, add=True, attach=True, footers=True, **shape):
+    """A started disk with a filter; with attach, a volume on it. It goes as a device goes."""
+    with td.Client(LAB) as client:
+        disk = client.create(number, size_bytes=size, can_trim=1, **shape)
+        disk.volume = Control(client).volume(disk)
+        try:
+            make_image("image", size, footers, shape.get("sector_bytes", 512))
+            disk.put("image")
+            if add:
+                disk.add()
+                assert disk.stack() == ["vck", "vcktestdisk"], disk.stack()
+            assert disk.start() == 0
+            if attach:
+                disk.volume.attach()
+            yield disk
+        finally:
+            disk.behave()
+            disk.clear()
+            disk.remove()
+            assert disk.stack() == ["vcktestdisk"]
+            disk.delete()
+
+
+def load_meanwhile(disk, **words):
+    """A kernel load beside the test: four threads, 32 in flight."""
+    return td.Background(LAB, lambda client: disk.on(client).random(
+        **{"min_bytes": 512, "max_bytes": 65536, "flush_every": 200, **words}))
+
+
+def main():
+    td.main(LAB, "vckverify", "vcktestdisk", "vck")
+
+
+LAB = td.make_lab()

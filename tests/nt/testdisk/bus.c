@@ -6,6 +6,7 @@
 #include "disk.h"
 #include "load.h"
 #include "send.h"
+#include "storm.h"
 
 #define TAG_BUS      'bDTV'
 #define THREAD_COUNT 8
@@ -13,7 +14,7 @@
 static struct {
     PDRIVER_OBJECT driver;
     PDEVICE_OBJECT control;
-    KMUTEX mutex; /* of disks and their use counts */
+    FAST_MUTEX mutex; /* of disks and their use counts; Wine never releases a KMUTEX to who waits */
     struct td_disk *disks[TD_DISK_COUNT];
     KSPIN_LOCK lock; /* of the queue */
     LIST_ENTRY queue;
@@ -26,12 +27,14 @@ static struct {
 
 static void lock_disks(void)
 {
-    KeWaitForSingleObject(&bus.mutex, Executive, KernelMode, FALSE, NULL);
+    KeEnterCriticalRegion();
+    ExAcquireFastMutexUnsafe(&bus.mutex);
 }
 
 static void unlock_disks(void)
 {
-    KeReleaseMutex(&bus.mutex, FALSE);
+    ExReleaseFastMutexUnsafe(&bus.mutex);
+    KeLeaveCriticalRegion();
 }
 
 static struct td_disk *use_disk(ULONG number)
@@ -214,6 +217,24 @@ static NTSTATUS load(struct call *call)
     return status;
 }
 
+static NTSTATUS storm(struct call *call)
+{
+    struct td_storm asked;
+    struct td_stormed stormed;
+    RtlCopyMemory(&asked, call->data, sizeof asked);
+    asked.driver[sizeof asked.driver / sizeof *asked.driver - 1] = 0;
+    asked.device[sizeof asked.device / sizeof *asked.device - 1] = 0;
+    if (call->output_bytes < sizeof stormed)
+        return STATUS_BUFFER_TOO_SMALL;
+    NTSTATUS status = td_storm_run(call->disk, &asked, call->data + sizeof asked,
+                                   call->input_bytes - (ULONG)sizeof asked, &stormed);
+    if (NT_SUCCESS(status)) {
+        RtlCopyMemory(call->data, &stormed, sizeof stormed);
+        call->result_bytes = sizeof stormed;
+    }
+    return status;
+}
+
 static ULONG least_input(ULONG code)
 {
     switch (code) {
@@ -232,6 +253,8 @@ static ULONG least_input(ULONG code)
         return sizeof(struct td_send);
     case TD_LOAD:
         return sizeof(struct td_load);
+    case TD_STORM:
+        return sizeof(struct td_storm);
     default:
         return sizeof(struct td_select);
     }
@@ -259,6 +282,8 @@ static NTSTATUS serve_disk(ULONG code, struct call *call)
         return list_stack(call);
     case TD_LOAD:
         return load(call);
+    case TD_STORM:
+        return storm(call);
     default:
         return STATUS_INVALID_DEVICE_REQUEST;
     }
@@ -421,7 +446,7 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING registry_path)
     (void)registry_path;
     RtlZeroMemory(&bus, sizeof bus);
     bus.driver = driver;
-    KeInitializeMutex(&bus.mutex, 0);
+    ExInitializeFastMutex(&bus.mutex);
     KeInitializeSpinLock(&bus.lock);
     InitializeListHead(&bus.queue);
     KeInitializeSemaphore(&bus.queued, 0, MAXLONG);

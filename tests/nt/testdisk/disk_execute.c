@@ -61,6 +61,10 @@ static void transfer(struct td_disk *disk, PIRP irp, const struct td_verdict *ve
                                   : NULL;
     if (!data)
         return;
+    if (MmGetMdlByteCount(irp->MdlAddress) < length) {
+        irp->IoStatus.Status = STATUS_INVALID_PARAMETER;
+        return;
+    }
     ULONG moved = length < verdict->bytes ? length : verdict->bytes;
     irp->IoStatus.Status = move(disk, is_write, offset, moved, data);
     if (NT_SUCCESS(irp->IoStatus.Status))

@@ -25,6 +25,7 @@
 #define TD_STACK          TD_CODE(9)  /* td_select -> names of drivers, from the top, each a line */
 #define TD_SEND           TD_CODE(10) /* td_send, data -> td_sent, data */
 #define TD_LOAD           TD_CODE(11) /* td_load -> td_loaded */
+#define TD_STORM          TD_CODE(12) /* td_storm, td_message... -> td_stormed */
 
 #define TD_DISK_COUNT     16u
 #define TD_FAULT_COUNT    16u
@@ -196,6 +197,31 @@ struct td_loaded {
     uint64_t elapsed_100ns;
     uint32_t first_error_status;
     uint32_t reserved;
+};
+
+/* Many IRPs, several in flight, some cancelled. Without messages: of every kind with arguments by
+ * chance, to the top of the stack. With messages: device controls that begin with one of those and
+ * are changed by chance, to the device of that driver and name. */
+struct td_storm {
+    uint32_t disk;
+    uint32_t message_count;
+    uint64_t count;
+    uint64_t seed;
+    uint16_t driver[32];
+    uint16_t device[32];
+};
+
+/* Follows td_storm, as often as it says, each with its data behind it. */
+struct td_message {
+    uint32_t code;
+    uint32_t size_bytes;
+};
+
+struct td_stormed {
+    uint64_t sent, successes, cancelled;
+    uint64_t wrong; /* completed not once, or not as returned, or with a wrong Information */
+    uint64_t wrong_information;
+    uint32_t wrong_major, wrong_status, wrong_returned, wrong_completions;
 };
 
 #endif

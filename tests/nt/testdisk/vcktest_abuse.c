@@ -6,15 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "load_plan.h"
+#include "message.h"
 
-#define MESSAGES_MAX      256
-#define MESSAGE_BYTES_MAX 4096
-
-struct message {
-    DWORD code;
-    int size;
-    uint8_t data[MESSAGE_BYTES_MAX];
-};
+#define MESSAGES_MAX 256
 
 /* Lines "CODE HEX", valid requests that the fuzzing starts from. */
 static int read_corpus(const char *path, struct message *messages)
@@ -29,49 +23,13 @@ static int read_corpus(const char *path, struct message *messages)
         if (!code)
             continue;
         messages[count].code = (DWORD)strtoul(code, NULL, 0);
-        messages[count].size =
-            hex ? from_hex(hex, messages[count].data, MESSAGE_BYTES_MAX - 64) : 0;
-        if (messages[count].size >= 0)
-            count++;
+        int size = hex ? from_hex(hex, messages[count].data, MESSAGE_BYTES_MAX - 64) : 0;
+        if (size < 0)
+            continue;
+        messages[count++].size_bytes = (uint32_t)size;
     }
     fclose(file);
     return count;
-}
-
-static void mutate(struct message *message, uint64_t *random)
-{
-    for (uint64_t changes = load_plan_random(random) % 6; changes > 0; changes--) {
-        uint64_t chance = load_plan_random(random);
-        size_t at = message->size ? (size_t)(chance >> 32) % (size_t)message->size : 0;
-        switch (chance % 6) {
-        case 0:
-            if (message->size)
-                message->data[at] ^= (uint8_t)(1u << (chance >> 8) % 8);
-            break;
-        case 1:
-            if (message->size)
-                message->data[at] = (uint8_t)(chance >> 16);
-            break;
-        case 2:
-            message->size = (int)at;
-            break;
-        case 3: /* one byte more */
-            if (message->size < MESSAGE_BYTES_MAX - 1) {
-                memmove(message->data + at + 1, message->data + at, (size_t)message->size - at);
-                message->data[at] = (uint8_t)(chance >> 16);
-                message->size++;
-            }
-            break;
-        case 4: /* MessagePack's lengths of 16 and 32 bits */
-            if (message->size)
-                message->data[at] = (uint8_t)(0xC4 + (chance >> 16) % 28);
-            break;
-        default:
-            if ((chance >> 16) % 8 == 0)
-                message->code ^= 4u << (chance >> 20) % 8;
-            break;
-        }
-    }
 }
 
 /* With no, too little, or ample room for the answer. */
@@ -84,8 +42,8 @@ static bool send_one(HANDLE handle, const struct message *message, uint64_t *ran
     if (chance % 4)
         out_bytes = chance % 4 == 1 ? (DWORD)(chance >> 32) % 64 : sizeof out;
     bool is_ok = DeviceIoControl(
-        handle, message->code, message->size ? (void *)(uintptr_t)message->data : NULL,
-        (DWORD)message->size, out_bytes ? out : NULL, out_bytes, &size, NULL);
+        handle, message->code, message->size_bytes ? (void *)(uintptr_t)message->data : NULL,
+        message->size_bytes, out_bytes ? out : NULL, out_bytes, &size, NULL);
     *ret_accepted += is_ok;
     return size <= out_bytes;
 }
@@ -104,7 +62,7 @@ static bool run_fuzz(const struct words *words)
         fail("fuzz");
     for (; is_ok && sent < count; sent++) {
         *one = corpus[load_plan_random(&random) % (uint64_t)messages];
-        mutate(one, &random);
+        message_mutate(one, &random);
         if (!send_one(handle, one, &random, &accepted))
             is_ok = refuse("fuzz", "more came out than there was room for");
     }

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_BYTES (1u << 20)
+#define CHUNK_BYTES      (1u << 20)
+#define STORM_DATA_BYTES 65536
 #define FIELD(s, f)                                                                                \
     {                                                                                              \
 #f, offsetof(struct s, f), sizeof(((struct s *)0)->f), 0                                   \
@@ -198,6 +199,25 @@ static const struct field loaded_fields[] = {FIELD(td_loaded, requests),
                                              FIELD(td_loaded, first_error_status),
                                              {0}};
 
+static const struct field storm_fields[] = {FIELD(td_storm, disk),
+                                            FIELD(td_storm, count),
+                                            FIELD(td_storm, seed),
+                                            FIELD(td_storm, message_count),
+                                            STRING(td_storm, driver),
+                                            STRING(td_storm, device),
+                                            {0}};
+
+static const struct field stormed_fields[] = {FIELD(td_stormed, sent),
+                                              FIELD(td_stormed, successes),
+                                              FIELD(td_stormed, cancelled),
+                                              FIELD(td_stormed, wrong),
+                                              FIELD(td_stormed, wrong_information),
+                                              FIELD(td_stormed, wrong_major),
+                                              FIELD(td_stormed, wrong_status),
+                                              FIELD(td_stormed, wrong_returned),
+                                              FIELD(td_stormed, wrong_completions),
+                                              {0}};
+
 static bool run_create(const struct words *words)
 {
     struct td_create create = {.sector_bytes = 512};
@@ -279,6 +299,25 @@ static bool run_load(const struct words *words)
     if (!ask(TD_LOAD, &load, sizeof load, &loaded, sizeof loaded, NULL))
         return false;
     print_fields(loaded_fields, &loaded);
+    return true;
+}
+
+/* data=HEX: the messages. */
+static bool run_storm(const struct words *words)
+{
+    static uint8_t input[sizeof(struct td_storm) + STORM_DATA_BYTES];
+    struct td_storm storm = {.seed = 1};
+    struct td_stormed stormed;
+    const char *hex = word_text(words, "data");
+    int size = hex ? from_hex(hex, input + sizeof storm, STORM_DATA_BYTES) : 0;
+    if (size < 0)
+        return refuse("storm", "data is not hexadecimal");
+    if (!put_words(words, storm_fields, "data", &storm))
+        return false;
+    memcpy(input, &storm, sizeof storm);
+    if (!ask(TD_STORM, input, sizeof storm + (size_t)size, &stormed, sizeof stormed, NULL))
+        return false;
+    print_fields(stormed_fields, &stormed);
     return true;
 }
 
@@ -420,8 +459,7 @@ static bool run_poke(const struct words *words)
 }
 
 const struct verb disk_verbs[] = {
-    {"create", run_create}, {"delete", run_delete}, {"behave", run_behave},
-    {"fault", run_fault},   {"clear", run_clear},   {"stats", run_stats},
-    {"add", run_add},       {"stack", run_stack},   {"send", run_send},
-    {"load", run_load},     {"put", run_put},       {"get", run_get},
-    {"peek", run_peek},     {"poke", run_poke},     {NULL, NULL}};
+    {"create", run_create}, {"delete", run_delete}, {"behave", run_behave}, {"fault", run_fault},
+    {"clear", run_clear},   {"stats", run_stats},   {"add", run_add},       {"stack", run_stack},
+    {"send", run_send},     {"load", run_load},     {"put", run_put},       {"get", run_get},
+    {"storm", run_storm},   {"peek", run_peek},     {"poke", run_poke},     {NULL, NULL}};
