@@ -35,6 +35,7 @@ typedef struct mdl {
     struct mdl *Next;
     CSHORT Size;
     CSHORT MdlFlags;
+    PVOID Process;
     PVOID MappedSystemVa;
     PVOID StartVa;
     ULONG ByteCount;

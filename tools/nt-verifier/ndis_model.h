@@ -3,7 +3,7 @@
  * ndis_model: a small NDIS 6 for protocol drivers, with adapters that are made up. It binds and
  * unbinds, pauses and restarts, carries frames and requests, calls the driver from several threads
  * at a time, and says when the driver breaks a rule of NDIS's. The verifier gives it to drivers
- * under Wine.
+ * under Wine; the fake of tests/fake-nt, to drivers built for the host.
  *
  *     absent --bind--> binding --answered--> bound --unbind--> unbinding --answered--> absent
  *     within: closed --open--> opening --> open --close--> closing --> closed
@@ -24,7 +24,7 @@
 #include <fake_ndis.h>
 #endif
 
-/* ---- what the model stands on: ndis_verify.c under Wine ---- */
+/* ---- what the model stands on: ndis_verify.c, or tests/fake-nt/fake_ndis.c ---- */
 
 /* The driver an address is in. Opaque; NULL: none that is watched. */
 void *ndis_platform_driver(const void *address);
