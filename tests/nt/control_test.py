@@ -16,6 +16,9 @@ DETACH = 0x0022A018
 DETACH_ALL = 0x0022A024
 BENCH = 0x00226028
 GET_STATUS = 0x00226000
+CHANGING = (0x0022A004, 0x0022A008, 0x0022A010, 0x0022A014, DETACH, PREPARE, 0x0022A020, 0x0022A030,
+            0x0022A034)
+LOOKING = (GET_STATUS, 0x0022600C, LIST_VOLUMES, 0x00226038, LAST_ERROR)
 NOBODY = b"\x81\xabvolume_path\xaa\\\\.\\Nobody"
 EMPTY_LIST = b"\x81\xa7volumes\x90"
 CYCLES = 100
@@ -117,7 +120,10 @@ def ordinary_callers():
     with session() as lab:
         lab.load("vck")
         assert probe(lab, "refuse", f"{DETACH_ALL:x}").split()[1] == f"{ACCESS_DENIED:08x}"
-        assert probe(lab, "refuse", f"{LIST_VOLUMES:x}").split()[1] == f"{0:08x}"
+        for code in CHANGING:
+            assert probe(lab, "refuse", f"{code:x}").split()[1] == f"{ACCESS_DENIED:08x}", code
+        for code in LOOKING:
+            assert probe(lab, "refuse", f"{code:x}").split()[1] != f"{ACCESS_DENIED:08x}", code
         assert probe(lab, "send", f"{DETACH_ALL:x}", "").split()[1] == f"{0:08x}"
         lab.unload("vck")
 

@@ -169,6 +169,10 @@ class Disk:
     def add(self, driver="vck"):
         self.call("add", driver=f"\\Driver\\{driver}")
 
+    def can_unload(self, driver="vck"):
+        """Whether the driver has a DriverUnload now."""
+        return self.call("unloadable", driver=f"\\Driver\\{driver}")["can_unload"] != 0
+
     def send(self, major, minor=0, *arguments, data=None, **words):
         """One IRP: the answer's fields."""
         numbered = {f"a{i}": value for i, value in enumerate(arguments)}

@@ -76,10 +76,11 @@ def detach_all():
 
 @tap.test
 def os_volume():
-    """an OS volume is not encrypted while it can be hibernated, nor detached with ciphertext"""
+    """an OS volume is not encrypted while it can be hibernated, nor let go with ciphertext"""
     with new_disk(size=8 * td.MIB, attach=False) as disk:
         volume = disk.volume
         volume.attach(is_os_volume=True)
+        assert disk.can_unload()
         disk.fill()
         LAB.set_registry(*HIBERNATION, 1)
         try:
@@ -97,11 +98,13 @@ def os_volume():
         volume.resume()
         volume.wait_encrypted()
         assert volume.refusal("DETACH") == v.PERMISSION_DENIED
+        assert not disk.can_unload()
         disk.check()
         volume.decrypt()
         volume.wait_decrypted()
         disk.check()
         volume.detach()
+        assert disk.can_unload()
 
 
 @tap.test

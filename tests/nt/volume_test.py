@@ -239,6 +239,51 @@ def sweep_meets_an_error():
         disk.check()
 
 
+def sweep_over_fault(disk, name):
+    """One sweep in which something fails: it is refused, pauses with an error, or ends, and what
+    the volume shows stays right. Then it ends without the fault; where a record could not be
+    written, after the volume was attached anew. Whether it paused."""
+    volume = disk.volume
+    refusal = volume.refusal(name)
+    td.wait_until(lambda: volume.status()["state"] in (v.IDLE, v.PAUSED))
+    status = volume.status()
+    disk.clear()
+    assert refusal == v.OK or status.get("error"), status
+    assert status["state"] == v.IDLE or status.get("error"), status
+    disk.check()
+    if volume.refusal(name) != v.OK:
+        assert status["error"], status
+        volume.refusal("DETACH")
+        assert not volume.status()["is_attached"]
+        volume.attach()
+        disk.check()
+        volume.request(name)
+    if name == "START_ENCRYPT":
+        volume.wait_encrypted()
+    else:
+        volume.wait_decrypted()
+    disk.check()
+    return refusal == v.OK and status["state"] == v.PAUSED
+
+
+@tap.test
+def sweep_meets_every_error():
+    """any read, write or flush that fails or moves a part leaves every byte right"""
+    paused = 0
+    with new_disk(size=6 * td.MIB) as disk:
+        disk.fill()
+        for ops, fault in ((td.READ, {"status": td.CRC_ERROR}), (td.READ, {"bytes_moved": 512}),
+                           (td.WRITE, {"status": td.IO_DEVICE_ERROR}),
+                           (td.WRITE, {"status": td.IO_DEVICE_ERROR, "bytes_moved": 512}),
+                           (td.WRITE, {"bytes_moved": 1024}),
+                           (td.FLUSH, {"status": td.IO_DEVICE_ERROR})):
+            for skip in (0, 1, 2, 5, 9):
+                for name in ("START_ENCRYPT", "START_DECRYPT"):
+                    disk.fault(ops=ops, skip=skip, count=1, **fault)
+                    paused += sweep_over_fault(disk, name)
+    assert paused >= 20, paused
+
+
 @tap.test
 def taken_by_surprise():
     """the device vanishes under load and sweep: every request ends, and the stack comes down"""

@@ -149,6 +149,22 @@ static NTSTATUS add_device(struct call *call)
     return status;
 }
 
+static NTSTATUS can_unload(struct call *call)
+{
+    struct td_add *add = (struct td_add *)call->data;
+    PDRIVER_OBJECT driver;
+    if (call->output_bytes < sizeof(ULONG))
+        return STATUS_BUFFER_TOO_SMALL;
+    add->driver[sizeof add->driver / sizeof *add->driver - 1] = 0;
+    NTSTATUS status = td_find_driver((const WCHAR *)add->driver, &driver);
+    if (!NT_SUCCESS(status))
+        return status;
+    *(ULONG *)call->data = driver->DriverUnload != NULL;
+    call->result_bytes = sizeof(ULONG);
+    ObDereferenceObject(driver);
+    return STATUS_SUCCESS;
+}
+
 /* One line of UTF-8 for each device, the top first: upper ones are asked by the lower ones. */
 static NTSTATUS list_stack(struct call *call)
 {
@@ -248,6 +264,7 @@ static ULONG least_input(ULONG code)
     case TD_POKE:
         return sizeof(struct td_range);
     case TD_ADD_DEVICE:
+    case TD_CAN_UNLOAD:
         return sizeof(struct td_add);
     case TD_SEND:
         return sizeof(struct td_send);
@@ -278,6 +295,8 @@ static NTSTATUS serve_disk(ULONG code, struct call *call)
         return poke(call);
     case TD_ADD_DEVICE:
         return add_device(call);
+    case TD_CAN_UNLOAD:
+        return can_unload(call);
     case TD_STACK:
         return list_stack(call);
     case TD_LOAD:

@@ -26,6 +26,7 @@
 #define TD_SEND           TD_CODE(10) /* td_send, data -> td_sent, data */
 #define TD_LOAD           TD_CODE(11) /* td_load -> td_loaded */
 #define TD_STORM          TD_CODE(12) /* td_storm, td_message... -> td_stormed */
+#define TD_CAN_UNLOAD     TD_CODE(13) /* td_add -> uint32_t: whether that driver can be unloaded */
 
 #define TD_DISK_COUNT     16u
 #define TD_FAULT_COUNT    16u

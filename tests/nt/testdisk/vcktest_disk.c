@@ -274,6 +274,17 @@ static bool run_add(const struct words *words)
            ask(TD_ADD_DEVICE, &add, sizeof add, NULL, 0, NULL);
 }
 
+static bool run_unloadable(const struct words *words)
+{
+    struct td_add add = {0};
+    uint32_t can_unload;
+    if (!put_words(words, add_fields, "", &add) ||
+        !ask(TD_CAN_UNLOAD, &add, sizeof add, &can_unload, sizeof can_unload, NULL))
+        return false;
+    printf("can_unload %lu\n", (unsigned long)can_unload);
+    return true;
+}
+
 static bool run_stack(const struct words *words)
 {
     struct td_select select = {0};
@@ -458,8 +469,20 @@ static bool run_poke(const struct words *words)
     return ask(TD_POKE, data, sizeof range + range.size_bytes, NULL, 0, NULL);
 }
 
-const struct verb disk_verbs[] = {
-    {"create", run_create}, {"delete", run_delete}, {"behave", run_behave}, {"fault", run_fault},
-    {"clear", run_clear},   {"stats", run_stats},   {"add", run_add},       {"stack", run_stack},
-    {"send", run_send},     {"load", run_load},     {"put", run_put},       {"get", run_get},
-    {"storm", run_storm},   {"peek", run_peek},     {"poke", run_poke},     {NULL, NULL}};
+const struct verb disk_verbs[] = {{"create", run_create},
+                                  {"delete", run_delete},
+                                  {"behave", run_behave},
+                                  {"fault", run_fault},
+                                  {"clear", run_clear},
+                                  {"stats", run_stats},
+                                  {"add", run_add},
+                                  {"stack", run_stack},
+                                  {"unloadable", run_unloadable},
+                                  {"send", run_send},
+                                  {"load", run_load},
+                                  {"put", run_put},
+                                  {"get", run_get},
+                                  {"storm", run_storm},
+                                  {"peek", run_peek},
+                                  {"poke", run_poke},
+                                  {NULL, NULL}};
