@@ -98,6 +98,31 @@ def status(path="image"):
 # ---- attaching ----
 
 @tap.test
+def attach_with_a_passphrase():
+    """attach --key-file: a slot's secret serves as the key; slots of an attached volume stay"""
+    make_volume()
+    Path("passphrase").write_text("a passphrase for a slot\n")
+    Path("wrong").write_text("another passphrase\n")
+    os.chmod("passphrase", 0o600)
+    os.chmod("wrong", 0o600)
+    vck("key", "add", "--vmk-file", "key", "--new-key-file", "passphrase", "--kdf-memory", "64M",
+        "--kdf-passes", 3, "image")
+    before = digest("image")
+    with daemon():
+        vck("attach", "--key-file", "wrong", "image", code=WRONG_KEY, says="no key slot opens")
+        vck("attach", "--key-file", "passphrase", "--slot", 1, "image", code=NOT_FOUND)
+        vck("attach", "image", code=USAGE, says="--key-file or --vmk-file is needed")
+        assert json.loads(vck("list", "--json")) == []
+        vck("attach", "--key-file", "passphrase", "--slot", 0, "image")
+        vck("key", "test", "--key-file", "passphrase", "image", says="slot 0")
+        for action in (("add", "--key-file", "passphrase", "--new-key-file", "wrong"),
+                       ("remove", "--key-file", "passphrase", "--slot", 0), ("erase", "--force")):
+            vck("key", *action, "image", code=BUSY, says="detach it first")
+        vck("detach", "image")
+    assert digest("image") == before
+
+
+@tap.test
 def attach_and_detach():
     """attach, list, status and detach name the volume the same way"""
     make_volume()

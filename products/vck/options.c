@@ -27,11 +27,23 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_HEADERS] = {"--headers", "N", "replicas of the metadata at the start (0)"},
     [OPTION_HELP] = {"--help", NULL, "print this and exit"},
     [OPTION_JSON] = {"--json", NULL, "print one JSON value instead of text"},
+    [OPTION_KDF] = {"--kdf", "NAME", "argon2id, pbkdf2, or for random key files hkdf (argon2id)"},
+    [OPTION_KDF_MEMORY] = {"--kdf-memory", "BYTES", "memory of argon2id, at least 64M (measured)"},
+    [OPTION_KDF_PASSES] = {"--kdf-passes", "N",
+                           "passes of argon2id, at least 3, or of pbkdf2, at least 210000 "
+                           "(measured)"},
+    [OPTION_KDF_TIME] = {"--kdf-time", "MS", "how long opening the slot is to take here (1000)"},
+    [OPTION_KEY_FILE] = {"--key-file", "FILE",
+                         "open a slot with the passphrase, key or recovery key in FILE; - is "
+                         "standard input"},
+    [OPTION_LABEL] = {"--label", "TEXT", "what the slot is called, up to 64 bytes"},
     [OPTION_LOCAL] = {"--local", NULL, "measure in this process, without the daemon"},
     [OPTION_METADATA_SIZE] = {"--metadata-size", "BYTES",
                               "size of each replica region (1M); K, M and G are understood"},
     [OPTION_NBD] = {"--nbd", "ADDRESS",
                     "the daemon's --nbd, for the URI (nbd.sock beside the control socket)"},
+    [OPTION_NEW_KEY_FILE] = {"--new-key-file", "FILE",
+                             "take the new passphrase or key from FILE; - is standard input"},
     [OPTION_NEW_VMK] = {"--new-vmk", "FILE", "create FILE with a new random key"},
     [OPTION_NO_WAIT] = {"--no-wait", NULL, "return as soon as the sweep has started"},
     [OPTION_READ_ONLY] = {"--read-only", NULL, "refuse writes"},
@@ -41,7 +53,9 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_SINGLE_REPLICA] = {"--single-replica", NULL,
                                "allow just one replica, which a torn write can destroy"},
     [OPTION_SIZE] = {"--size", "BYTES", "how much to encrypt and decrypt (1G)"},
+    [OPTION_SLOT] = {"--slot", "N", "the slot, 0 to 31"},
     [OPTION_SOCKET] = {"--socket", "PATH", "the daemon's control socket (/run/vck/control.sock)"},
+    [OPTION_TYPE] = {"--type", "TYPE", "passphrase, key-file or recovery (passphrase)"},
     [OPTION_USE_REPLICA] = {"--use-replica", "N", "take replica N as the valid one"},
     [OPTION_VERSION] = {"--version", NULL, "print the version and exit"},
     [OPTION_VMK_FILE] = {"--vmk-file", "FILE", "read the key from FILE; - is standard input"},
@@ -51,15 +65,19 @@ static const struct option_spec specs[OPTION_COUNT] = {
 #define HOST    (OPTION_BIT(SOCKET))
 #define QUERY   (OPTION_BIT(SOCKET) | OPTION_BIT(JSON))
 #define OFFLINE (OPTION_BIT(VMK_FILE) | OPTION_BIT(JSON))
+#define NEW_KEY                                                                                    \
+    (OPTION_BIT(NEW_KEY_FILE) | OPTION_BIT(KDF) | OPTION_BIT(KDF_MEMORY) |                         \
+     OPTION_BIT(KDF_PASSES) | OPTION_BIT(KDF_TIME))
 
 static const struct verb verbs[] = {
     {"prepare", "VOLUME", 1, 1, "make a volume of a disk or an image, keeping its data",
      OPTION_BIT(HEADERS) | OPTION_BIT(FOOTERS) | OPTION_BIT(SINGLE_REPLICA) |
          OPTION_BIT(METADATA_SIZE) | OPTION_BIT(SECTOR_SIZE) | OPTION_BIT(NEW_VMK) |
-         OPTION_BIT(GROW) | OPTION_BIT(SHRINK) | OPTION_BIT(FORCE) | OFFLINE,
+         OPTION_BIT(GROW) | OPTION_BIT(SHRINK) | OPTION_BIT(FORCE) | NEW_KEY | OFFLINE,
      run_prepare},
     {"attach", "VOLUME", 1, 1, "open a volume and serve its decrypted data",
-     OPTION_BIT(VMK_FILE) | OPTION_BIT(NBD) | QUERY, run_attach},
+     OPTION_BIT(VMK_FILE) | OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(NBD) | QUERY,
+     run_attach},
     {"detach", "VOLUME", 0, 1, "stop serving a volume", OPTION_BIT(ALL) | HOST, run_detach},
     {"encrypt", "VOLUME", 1, 1, "encrypt the data in place", OPTION_BIT(NO_WAIT) | HOST,
      run_encrypt},
@@ -77,6 +95,12 @@ static const struct verb verbs[] = {
      run_map},
     {"check", "VOLUME", 1, 1, "compare replicas, journal and sizes of a volume not attached",
      OPTION_BIT(REPAIR) | OPTION_BIT(USE_REPLICA) | OFFLINE, run_check},
+    {"key", "ACTION VOLUME", 2, 2,
+     "list, add, remove, change, test or label the key slots of a volume not attached, or erase "
+     "all",
+     OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(LABEL) | OPTION_BIT(TYPE) |
+         OPTION_BIT(FORCE) | NEW_KEY | OFFLINE,
+     run_key},
     {"bench", "", 0, 0, "measure the cipher", OPTION_BIT(SIZE) | OPTION_BIT(LOCAL) | QUERY,
      run_bench},
 };
@@ -98,6 +122,11 @@ static uint64_t options_of(const struct verb *verb)
 }
 
 /* ---- help ---- */
+
+const char *option_name(enum option_id id)
+{
+    return specs[id].name;
+}
 
 static void print_option(enum option_id id)
 {

@@ -9,6 +9,7 @@
 #define VCK_PRODUCTS_VCK_OS_H
 
 #include "products/vck/vck.h"
+#include "vck/key_slot.h"
 
 /* ---- what the system's command is ---- */
 
@@ -39,6 +40,22 @@ vck_status os_error_status(int error);
 bool os_terminal_begin(void);
 /* 0: not a terminal. */
 unsigned os_terminal_columns(void);
+
+/* Whether somebody can be asked: standard input is a terminal. */
+bool os_can_ask(void);
+/* Shows the question on the terminal and reads one line, without echo where is_secret; the line end
+ * is not part of it. *ret_size stays below capacity; a longer line is cut. */
+int os_ask(const char *question, bool is_secret, char *line, size_t capacity, size_t *ret_size);
+
+/* ---- what it can do ---- */
+
+/* Of processors that this program may use, and of the system's memory; at least 1. */
+unsigned os_processors(void);
+uint64_t os_memory_bytes(void);
+/* Seconds since 1970, UTC. */
+uint64_t os_time_s(void);
+/* Who computes Argon2id fastest; NULL: the core. */
+const struct vck_key_stretcher *os_stretcher(void);
 
 /* ---- interrupts ---- */
 

@@ -9,10 +9,12 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 #include "port/posix/posix.h"
 #include "products/vck/mapper.h"
+#include "vck/bytes.h"
 
 static const struct verb verbs[] = {
     {"open", "DISK NAME", 2, 2, "make /dev/mapper/NAME of a volume at rest",
@@ -67,9 +69,91 @@ unsigned os_terminal_columns(void)
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
-/* ---- interrupts ---- */
-
 static volatile sig_atomic_t was_interrupted;
+
+bool os_can_ask(void)
+{
+    return isatty(STDIN_FILENO) == 1;
+}
+
+/* One byte at a time, so that what follows the line stays for the next question. */
+static int read_line(char *line, size_t capacity, size_t *ret_size)
+{
+    size_t size = 0;
+    char c = 0;
+    while (c != '\n') {
+        ssize_t got = read(STDIN_FILENO, &c, 1);
+        if (got < 0 && errno == EINTR && !was_interrupted)
+            continue;
+        if (got < 0)
+            return errno;
+        if (got == 0)
+            break;
+        if (c != '\n' && size + 1 < capacity)
+            line[size++] = c;
+    }
+    *ret_size = size;
+    return 0;
+}
+
+/* What the terminal was like, for those who interrupt while it does not echo. */
+static struct termios terminal_before;
+
+static void restore_terminal(int number)
+{
+    (void)tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+int os_ask(const char *question, bool is_secret, char *line, size_t capacity, size_t *ret_size)
+{
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    struct sigaction before[VCK_ARRAY_COUNT(ends)];
+    const struct sigaction restore = {.sa_handler = restore_terminal};
+    if (tcgetattr(STDIN_FILENO, &terminal_before) != 0)
+        return errno;
+    struct termios silent = terminal_before;
+    silent.c_lflag &= (tcflag_t)~ECHO;
+    for (size_t i = 0; i < VCK_ARRAY_COUNT(ends); i++)
+        sigaction(ends[i], &restore, &before[i]);
+    int error = 0;
+    if (is_secret && tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) != 0)
+        error = errno;
+    fputs(question, stderr);
+    fflush(stderr);
+    if (error == 0)
+        error = read_line(line, capacity, ret_size);
+    if (is_secret) {
+        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &terminal_before);
+        fputc('\n', stderr);
+    }
+    for (size_t i = 0; i < VCK_ARRAY_COUNT(ends); i++)
+        sigaction(ends[i], &before[i], NULL);
+    return error;
+}
+
+/* ---- what it can do ---- */
+
+unsigned os_processors(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? (unsigned)count : 1;
+}
+
+uint64_t os_memory_bytes(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : 1;
+}
+
+uint64_t os_time_s(void)
+{
+    time_t now = time(NULL);
+    return now > 0 ? (uint64_t)now : 0;
+}
+
+/* ---- interrupts ---- */
 
 static void interrupt(int number)
 {

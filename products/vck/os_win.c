@@ -140,6 +140,82 @@ unsigned os_terminal_columns(void)
     return columns > 0 ? (unsigned)columns : 0;
 }
 
+bool os_can_ask(void)
+{
+    DWORD mode;
+    return GetConsoleMode(GetStdHandle(STD_INPUT_HANDLE), &mode) != 0;
+}
+
+#define ASK_CHARACTERS 1024
+
+/* A console gives UTF-16; secrets are UTF-8 everywhere. */
+static int take_line(wchar_t *wide, DWORD length, char *line, size_t capacity, size_t *ret_size)
+{
+    while (length > 0 && (wide[length - 1] == L'\n' || wide[length - 1] == L'\r'))
+        length--;
+    int size = 0;
+    if (length > 0) {
+        size = WideCharToMultiByte(CP_UTF8, WC_ERR_INVALID_CHARS, wide, (int)length, line,
+                                   (int)capacity - 1, NULL, NULL);
+        if (size == 0)
+            return last_error();
+    }
+    *ret_size = (size_t)size;
+    return 0;
+}
+
+int os_ask(const char *question, bool is_secret, char *line, size_t capacity, size_t *ret_size)
+{
+    HANDLE input = GetStdHandle(STD_INPUT_HANDLE);
+    DWORD before, length = 0;
+    wchar_t wide[ASK_CHARACTERS];
+    if (!GetConsoleMode(input, &before))
+        return last_error();
+    DWORD mode = before | ENABLE_LINE_INPUT | ENABLE_PROCESSED_INPUT;
+    mode = is_secret ? mode & ~(DWORD)ENABLE_ECHO_INPUT : mode | ENABLE_ECHO_INPUT;
+    int error = SetConsoleMode(input, mode) ? 0 : last_error();
+    fputs(question, stderr);
+    fflush(stderr);
+    if (error == 0 && !ReadConsoleW(input, wide, ASK_CHARACTERS, &length, NULL))
+        error = last_error();
+    (void)SetConsoleMode(input, before);
+    if (is_secret)
+        fputc('\n', stderr);
+    fflush(stderr);
+    if (error == 0)
+        error = take_line(wide, length, line, capacity, ret_size);
+    vck_wipe(wide, sizeof(wide));
+    return error;
+}
+
+/* ---- what it can do ---- */
+
+unsigned os_processors(void)
+{
+    DWORD count = GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);
+    return count > 0 ? count : 1;
+}
+
+uint64_t os_memory_bytes(void)
+{
+    MEMORYSTATUSEX status = {.dwLength = sizeof(status)};
+    return GlobalMemoryStatusEx(&status) ? status.ullTotalPhys : 1;
+}
+
+uint64_t os_time_s(void)
+{
+    const uint64_t between = 11644473600; /* 1601 to 1970 */
+    FILETIME now;
+    GetSystemTimeAsFileTime(&now);
+    uint64_t units = (uint64_t)now.dwHighDateTime << 32 | now.dwLowDateTime;
+    return units / 10000000 - between;
+}
+
+const struct vck_key_stretcher *os_stretcher(void)
+{
+    return NULL;
+}
+
 /* ---- interrupts ---- */
 
 static HANDLE interrupted;

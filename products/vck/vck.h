@@ -45,9 +45,16 @@ enum option_id {
     OPTION_HEADERS,
     OPTION_HELP,
     OPTION_JSON,
+    OPTION_KDF,
+    OPTION_KDF_MEMORY,
+    OPTION_KDF_PASSES,
+    OPTION_KDF_TIME,
+    OPTION_KEY_FILE,
+    OPTION_LABEL,
     OPTION_LOCAL,
     OPTION_METADATA_SIZE,
     OPTION_NBD,
+    OPTION_NEW_KEY_FILE,
     OPTION_NEW_VMK,
     OPTION_NO_WAIT,
     OPTION_READ_ONLY,
@@ -56,7 +63,9 @@ enum option_id {
     OPTION_SHRINK,
     OPTION_SINGLE_REPLICA,
     OPTION_SIZE,
+    OPTION_SLOT,
     OPTION_SOCKET,
+    OPTION_TYPE,
     OPTION_USE_REPLICA,
     OPTION_VERSION,
     OPTION_VMK_FILE,
@@ -66,7 +75,7 @@ enum option_id {
 
 #define OPTION_BIT(name) (UINT64_C(1) << OPTION_##name)
 
-#define OPERANDS_MAX 2
+#define OPERANDS_MAX 3
 
 struct command;
 
@@ -92,6 +101,9 @@ struct command {
 int options_parse(int argc, char **argv, struct command *ret_command);
 void options_print_help(const struct verb *verb);
 void options_print_overview(void);
+
+/* "--slot" and its like. */
+const char *option_name(enum option_id id);
 
 static inline bool option_given(const struct command *command, enum option_id id)
 {
@@ -178,5 +190,6 @@ int run_info(const struct command *command);
 int run_map(const struct command *command);
 int run_check(const struct command *command);
 int run_bench(const struct command *command);
+int run_key(const struct command *command);
 
 #endif

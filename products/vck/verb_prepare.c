@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include "products/vck/content.h"
 #include "products/vck/json.h"
+#include "products/vck/key.h"
+#include "products/vck/os.h"
 #include "products/vck/room.h"
 #include "products/vck/vck.h"
 #include "vck/block.h"
@@ -13,12 +15,16 @@
 #include "vck/prepare.h"
 #include "vck/store.h"
 
+#define NEW_KEY_BYTES 32u
+
 struct preparation {
     const struct command *command;
     char path[VOLUME_PATH_BYTES];
     struct vck_disk *disk;
     struct vck_prepare_params params;
     struct vck_secret key;
+    bool has_slot;        /* the key is kept in the first key slot ... */
+    struct new_slot slot; /* ... which is made of this */
     struct content content;
     struct vck_layout layout; /* planned, then made */
     bool is_file;
@@ -60,10 +66,15 @@ static int check_choices(const struct command *command)
 {
     bool has_file = option_given(command, OPTION_VMK_FILE);
     bool has_new = option_given(command, OPTION_NEW_VMK);
-    if (has_file == has_new)
-        return report_usage(command, "%s",
-                            has_file ? "--vmk-file and --new-vmk exclude each other"
-                                     : "--vmk-file or --new-vmk is needed");
+    bool has_key = option_given(command, OPTION_NEW_KEY_FILE);
+    if (has_file + has_new + has_key > 1)
+        return report_usage(command, "--vmk-file, --new-vmk and --new-key-file exclude each other");
+    if (!has_file && !has_new && !has_key && !os_can_ask())
+        return report_usage(command, "--vmk-file, --new-vmk or --new-key-file is needed where no "
+                                     "terminal can be asked for a passphrase");
+    for (unsigned id = OPTION_KDF; id <= OPTION_KDF_TIME; id++)
+        if (option_given(command, id) && (has_file || has_new))
+            return report_usage(command, "%s is for a passphrase", option_name(id));
     if (option_given(command, OPTION_GROW) && option_given(command, OPTION_SHRINK))
         return report_usage(command, "--grow and --shrink exclude each other");
     return EXIT_OK;
@@ -76,6 +87,11 @@ static int take_key(struct preparation *p)
     if (option_given(p->command, OPTION_NEW_VMK)) {
         p->params.vmk = (struct vck_bytes){stand_in, sizeof(stand_in)};
         return key_check_new(p->command);
+    }
+    if (!option_given(p->command, OPTION_VMK_FILE)) {
+        p->has_slot = true;
+        p->params.vmk = (struct vck_bytes){stand_in, sizeof(stand_in)};
+        return EXIT_OK;
     }
     int code = key_read(p->command, &p->key);
     if (code == EXIT_OK)
@@ -302,8 +318,25 @@ static int check_content(const struct preparation *p) VCK_CAN_WAIT
 
 /* ---- doing it ---- */
 
+/* Asked for only once nothing else can be refused. */
+static int read_slot(struct preparation *p)
+{
+    int code = new_slot_read(p->command, VCK_KEY_PASSPHRASE, &p->slot);
+    vck_status status = VCK_OK;
+    if (code == EXIT_OK)
+        status = vck_secret_init(&p->key, NEW_KEY_BYTES);
+    if (code == EXIT_OK && status == VCK_OK)
+        status = vck_random(p->key.data, p->key.size_bytes);
+    if (status != VCK_OK)
+        return report(p->command, EXIT_FAILED, "cannot make a key: %s", vck_status_text(status));
+    p->params.vmk = (struct vck_bytes){p->key.data, p->key.size_bytes};
+    return code;
+}
+
 static int create_key(struct preparation *p)
 {
+    if (p->has_slot)
+        return read_slot(p);
     if (!option_given(p->command, OPTION_NEW_VMK))
         return EXIT_OK;
     int code = key_create(p->command, &p->key);
@@ -398,8 +431,16 @@ static int make_volume(struct preparation *p, struct vck_prepare_result *ret_res
     bool is_untouched = code != EXIT_OK;
     if (code == EXIT_OK)
         code = write_volume(p, ret_result);
-    if (code == EXIT_OK)
-        return EXIT_OK;
+    bool is_made = code == EXIT_OK;
+    if (is_made && p->has_slot)
+        code = key_add_first(p->command, p->path, p->disk, &p->key, &p->slot);
+    if (code != EXIT_OK && is_made)
+        warn(p->command,
+             "%s: nothing is encrypted, and nothing opens the volume; prepare it again "
+             "with --force",
+             p->path);
+    if (is_made)
+        return code;
     if (p->is_grown) {
         undo_growth(p);
         is_untouched = !p->is_grown;
@@ -446,6 +487,8 @@ static void print_text(const struct preparation *p, const struct vck_prepare_res
     if (p->is_key_created)
         printf("  key: %s; without it the data cannot be read once it is encrypted\n",
                p->command->values[OPTION_NEW_VMK]);
+    if (p->has_slot)
+        puts("  key: in slot 0, opened by the passphrase; vck key add makes others");
 }
 
 static int inspect_and_plan(struct preparation *p) VCK_CAN_WAIT
@@ -490,5 +533,6 @@ int run_prepare(const struct command *command)
     int code = prepare(&p);
     vck_disk_close(p.disk);
     vck_secret_fini(&p.key);
+    new_slot_fini(&p.slot);
     return code;
 }

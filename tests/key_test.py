@@ -1,0 +1,441 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""vck key on image files, judged by a second implementation of the slots."""
+import contextlib
+import hashlib
+import json
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import jvck_oracle  # noqa: E402
+import key_oracle as oracle  # noqa: E402
+import tap  # noqa: E402
+
+VCK = os.environ["VCK"]
+MIB = 1 << 20
+OK, FAILED, USAGE, NOT_FOUND, WRONG_KEY, PERMISSION, PROBLEMS, BUSY, NO_DAEMON, REFUSED = range(10)
+CHEAP = ("--kdf-memory", "64M", "--kdf-passes", "3")
+VMK = bytes(range(1, 33))
+FIRST = "the first passphrase"
+SECOND = "und noch eine Paßphrase"
+
+
+def vck(*arguments, code=OK, says=None, stdin=None):
+    done = subprocess.run([VCK, *map(str, arguments)], input=stdin, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=120,
+                          stdin=None if stdin is not None else subprocess.DEVNULL)
+    output = done.stdout.decode() + done.stderr.decode()
+    assert done.returncode == code, f"vck {arguments}: {done.returncode}, not {code}: {output}"
+    assert says is None or re.search(says, output), f"vck {arguments}: no {says!r} in: {output}"
+    for secret in (FIRST, SECOND, VMK.hex()):
+        assert secret not in output
+    return done.stdout.decode()
+
+
+class unchanged:
+    """Within it, the image stays as it is to the byte."""
+
+    def __enter__(self):
+        self.before = hashlib.sha256(Path("image").read_bytes()).digest()
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            assert self.before == hashlib.sha256(Path("image").read_bytes()).digest()
+
+
+def private(name, data):
+    Path(name).write_bytes(data)
+    os.chmod(name, 0o600)
+
+
+@contextlib.contextmanager
+def volume(slots=True, options=()):
+    """An image with 128 KiB footers in the current folder, and files of secrets."""
+    with open("image", "wb") as file:
+        file.truncate(MIB)
+    private("vmk", VMK)
+    private("first", FIRST.encode() + b"\n")
+    private("second", SECOND.encode())
+    private("binary", hashlib.shake_128(b"binary").digest(100) + b"\n")
+    vck("prepare", "--vmk-file", "vmk", "--metadata-size", "128K", *options, "image")
+    if slots:
+        vck("key", "add", "--vmk-file", "vmk", "--new-key-file", "first", *CHEAP, "image")
+    yield
+
+
+def tables(header=(512, 131072, 0, 2)):
+    image = Path("image").read_bytes()
+    block = image[-512:]
+    return oracle.read_tables(image, block[32:48], header), block[32:48]
+
+
+def opened_by(secret, number, vmk=VMK):
+    """The newest table is authentic and its slot opens."""
+    found, volume_id = tables()
+    assert len(found) == 4, "two copies in two replicas"
+    assert found[0].generation == found[1].generation == found[2].generation + 1
+    assert found[0].is_authentic(vmk) and found[3].is_authentic(vmk)
+    return found[0].slots[number].open(volume_id, secret) == vmk
+
+
+def listed(*options):
+    return json.loads(vck("key", "list", "--json", *options, "image"))
+
+
+@tap.test
+def first_slot():
+    """add: another implementation opens the slot; its label, type and KDF are what was asked for"""
+    with volume(slots=False):
+        before = int(time.time())
+        vck("key", "add", "--vmk-file", "vmk", "--new-key-file", "first", "--label", "büro",
+            *CHEAP, "image")
+        assert opened_by(FIRST.encode(), 0)
+        slot = tables()[0][0].slots[0]
+        assert (slot.type, slot.kdf, slot.passes, slot.memory) == (1, 1, 3, 65536)
+        assert slot.label == "büro" and before <= slot.created <= time.time()
+        assert not opened_by(b"wrong", 0)
+
+
+@tap.test
+def the_vmk_still_opens():
+    """add: the blocks are as they were, for implementations that know no slots"""
+    with volume(slots=False):
+        before = Path("image").read_bytes()
+        vck("key", "add", "--vmk-file", "vmk", "--new-key-file", "first", *CHEAP, "image")
+        after = Path("image").read_bytes()
+        changed = {at // 512 for at in range(0, MIB, 512) if before[at:at + 512] != after[at:at + 512]}
+        allowed = {(area + at) // 512 for area in oracle.areas(MIB, (512, 131072, 0, 2))
+                   for at in range(0, 57344, 512)}
+        assert changed and changed <= allowed
+        assert jvck_oracle.decode_block(after[-512:], VMK)
+
+
+@tap.test
+def every_type():
+    """add: passphrases, key files and recovery keys with each KDF"""
+    with volume():
+        add = ("key", "add", "--key-file", "first")
+        vck(*add, "--new-key-file", "second", "--kdf", "pbkdf2", "--kdf-passes", 210000, "image")
+        vck(*add, "--type", "key-file", "--new-key-file", "binary", "--kdf", "hkdf", "image")
+        vck(*add, "--type", "key-file", "--new-key-file", "vmk", *CHEAP, "--slot", 31, "image")
+        told = vck(*add, "--type", "recovery", "image")
+        digits = re.search(r"^(?:\d{6}-){7}\d{6}$", told, re.MULTILINE)[0]
+        assert opened_by(SECOND.encode(), 1)
+        assert opened_by(Path("binary").read_bytes(), 2)
+        assert opened_by(VMK, 31)
+        assert opened_by(oracle.recovery_key(digits), 3)
+        vck("key", "test", "--key-file", "second", "image", says="slot 1 \\(passphrase\\)")
+        vck("key", "test", "--key-file", "binary", "image", says="slot 2 \\(key-file\\)")
+        vck("key", "test", "--key-file", "-", "image", stdin=digits.encode() + b"\n",
+            says="slot 3 \\(recovery\\)")
+        vck("key", "test", "--key-file", "-", "image", stdin=digits.replace("-", " ").encode())
+        slots = listed()["slots"]
+        assert [slot["slot"] for slot in slots] == [0, 1, 2, 31, 3]
+        assert [slot["type"] for slot in slots] == ["passphrase", "passphrase", "key-file",
+                                                    "key-file", "recovery"]
+        assert slots[1]["kdf"] == "pbkdf2" and slots[1]["kdf_passes"] == 210000
+        assert not listed()["authenticated"] and listed("--key-file", "first")["authenticated"]
+
+
+@tap.test
+def slots_of_another_implementation():
+    """slots that another implementation wrote open, and one of a type from elsewhere is kept"""
+    with volume(slots=False):
+        image = Path("image").read_bytes()
+        volume_id = image[-512:][32:48]
+        slots = [oracle.make_slot(volume_id, 5, oracle.PASSPHRASE, FIRST.encode(), VMK,
+                                  oracle.ARGON2ID, 1, 64, 3, os.urandom(16), os.urandom(32),
+                                  os.urandom(12), 0, "by another"),
+                 struct.pack("<HHHH16sQ64s", 104, 900, 7, 0, b"?" * 16, 0, b"\x1b[2J") + b"unknown "]
+        data = bytearray(image)
+        for area in oracle.areas(MIB, (512, 131072, 0, 2)):
+            for generation in (2, 3):
+                at = area + generation % 2 * oracle.COPY_BYTES
+                table = oracle.make_table(volume_id, VMK, generation, slots)
+                data[at:at + len(table)] = table
+        Path("image").write_bytes(data)
+        vck("key", "test", "--key-file", "first", "image", says="slot 5")
+        told = vck("key", "list", "image", says="by another")
+        assert "\x1b" not in told and "unknown" in told
+        vck("key", "change", "--key-file", "first", "--new-key-file", "second", *CHEAP, "image")
+        assert opened_by(SECOND.encode(), 5)
+        assert tables()[0][0].slots[7].record == slots[1]
+
+
+@tap.test
+def change_and_label():
+    """change: the old passphrase is gone, number and label stay; label: only the label changes"""
+    with volume():
+        vck("key", "label", "--key-file", "first", "--slot", 0, "--label", "mine", "image")
+        before = tables()[0][0].slots[0].record
+        vck("key", "change", "--key-file", "first", "--new-key-file", "second", *CHEAP, "image")
+        assert opened_by(SECOND.encode(), 0) and not opened_by(FIRST.encode(), 0)
+        assert tables()[0][0].slots[0].label == "mine"
+        assert before[160:208] not in Path("image").read_bytes()
+        with unchanged():
+            vck("key", "test", "--key-file", "first", "image", code=WRONG_KEY, says="no key slot")
+            vck("key", "change", "--vmk-file", "vmk", "--new-key-file", "first", "image", code=USAGE,
+                says="--slot is needed")
+
+
+@tap.test
+def remove():
+    """remove: the slot is overwritten everywhere; the last one stays unless forced"""
+    with volume():
+        vck("key", "add", "--key-file", "first", "--new-key-file", "second", *CHEAP, "image")
+        record = tables()[0][0].slots[0].record
+        vck("key", "remove", "--key-file", "second", "--slot", 0, "image")
+        assert record[160:208] not in Path("image").read_bytes()
+        with unchanged():
+            vck("key", "test", "--key-file", "first", "image", code=WRONG_KEY)
+            vck("key", "remove", "--key-file", "second", "--slot", 0, "image", code=NOT_FOUND)
+            vck("key", "remove", "--key-file", "second", "--slot", 1, "image", code=REFUSED,
+                says="last one")
+        vck("key", "remove", "--key-file", "second", "--slot", 1, "--force", "image")
+        vck("key", "list", "image", says="no key slots")
+        vck("info", "--vmk-file", "vmk", "image")
+
+
+@tap.test
+def erase():
+    """erase: nothing of a slot is left, within a second"""
+    with volume():
+        with unchanged():
+            vck("key", "erase", "image", code=USAGE, says="--force is needed")
+        vck("key", "erase", "--force", "image")
+        data = Path("image").read_bytes()
+        for area in oracle.areas(MIB, (512, 131072, 0, 2)):
+            assert not any(data[area:area + 57344])
+        vck("key", "test", "--key-file", "first", "image", code=NOT_FOUND, says="no key slot")
+
+
+@tap.test
+def bad_input():
+    """refusals name what is wrong and change nothing"""
+    with volume():
+        add = ("key", "add", "--key-file", "first")
+        private("empty", b"")
+        private("short", b"short\n")
+        private("line", b"\n")
+        private("large", bytes(65537))
+        with unchanged():
+            for arguments, code, says in (
+                    (("key",), USAGE, "missing"),
+                    (("key", "list"), USAGE, "missing"),
+                    (("key", "melt", "image"), USAGE, "no action melt"),
+                    (("key", "list", "--slot", 1, "image"), USAGE, "list takes no --slot"),
+                    (("key", "remove", "--key-file", "first", "image"), USAGE, "remove needs --slot"),
+                    (("key", "remove", "--slot", 32, "image"), USAGE, "0 to 31"),
+                    (("key", "test", "image"), USAGE, "no terminal"),
+                    ((*add, "image"), USAGE, "--new-key-file"),
+                    ((*add, "--type", "retina", "image"), USAGE, "--type is retina"),
+                    ((*add, "--kdf", "md5", "--new-key-file", "second", "image"), USAGE, "md5"),
+                    ((*add, "--kdf", "hkdf", "--new-key-file", "second", "image"), USAGE, "hkdf"),
+                    ((*add, "--kdf-memory", "32M", "--new-key-file", "second", "image"), USAGE,
+                     "--kdf-memory is 32M"),
+                    ((*add, "--kdf-memory", "8G", "--new-key-file", "second", "image"), USAGE,
+                     "--kdf-memory is 8G"),
+                    ((*add, "--kdf-passes", 2, "--new-key-file", "second", "image"), USAGE,
+                     "--kdf-passes is 2"),
+                    ((*add, "--kdf", "pbkdf2", "--kdf-passes", 209999, "--new-key-file", "second",
+                      "image"), USAGE, "210000"),
+                    ((*add, "--label", "x" * 65, "--new-key-file", "second", "image"), USAGE,
+                     "--label"),
+                    ((*add, "--label", "a\x1bb", "--new-key-file", "second", "image"), USAGE,
+                     "control"),
+                    ((*add, "--slot", 0, "--new-key-file", "second", *CHEAP, "image"), REFUSED,
+                     "slot 0 is taken"),
+                    ((*add, "--new-key-file", "short", *CHEAP, "image"), REFUSED, "at least 8"),
+                    ((*add, "--new-key-file", "line", *CHEAP, "image"), REFUSED, "empty"),
+                    ((*add, "--new-key-file", "empty", "image"), FAILED, "0 bytes"),
+                    ((*add, "--new-key-file", "large", "image"), FAILED, "65537 bytes"),
+                    ((*add, "--new-key-file", "absent", "image"), NOT_FOUND, "absent"),
+                    ((*add, "--type", "key-file", "--kdf", "hkdf", "--new-key-file", "first",
+                      "image"), REFUSED, "at least 32"),
+                    (("key", "add", "--key-file", "-", "--new-key-file", "-", "image"), USAGE,
+                     "only one secret"),
+                    (("key", "test", "--key-file", "second", "image"), WRONG_KEY, "no key slot"),
+                    (("key", "test", "--key-file", "first", "--slot", 3, "image"), NOT_FOUND,
+                     "no key slot"),
+                    (("key", "add", "--vmk-file", "binary", "--new-key-file", "second", "image"),
+                     WRONG_KEY, "the key does not open it"),
+                    (("key", "list", "vmk"), PROBLEMS, "not a JVCK volume")):
+                vck(*arguments, code=code, says=says)
+
+
+def damage(change):
+    """Applies change(copy bytes) to every copy."""
+    data = bytearray(Path("image").read_bytes())
+    for area in oracle.areas(MIB, (512, 131072, 0, 2)):
+        for parity in range(2):
+            at = area + parity * oracle.COPY_BYTES
+            data[at:at + oracle.COPY_BYTES] = change(data[at:at + oracle.COPY_BYTES], parity)
+    Path("image").write_bytes(data)
+
+
+@tap.test
+def damaged_tables():
+    """one whole copy is enough; with none it says so, and add --force begins anew"""
+    with volume():
+        data = bytearray(Path("image").read_bytes())
+        for area in oracle.areas(MIB, (512, 131072, 0, 2)):
+            data[area + 150] ^= 1
+        Path("image").write_bytes(data)
+        vck("key", "test", "--key-file", "first", "image")
+        vck("key", "list", "image", says="some copies of the table are damaged")
+        damage(lambda copy, _: copy[:150] + bytes([copy[150] ^ 9]) + copy[151:])
+        with unchanged():
+            for action in (("test", "--key-file", "first"), ("list",),
+                           ("add", "--vmk-file", "vmk", "--new-key-file", "second")):
+                vck("key", *action, "image", code=PROBLEMS, says="no replica has a whole table")
+        vck("key", "add", "--vmk-file", "vmk", "--force", "--new-key-file", "second", *CHEAP,
+            "image")
+        assert opened_by(SECOND.encode(), 0)
+
+
+@tap.test
+def tampered_tables():
+    """a table that somebody changed, and made the checksum right: refused, nothing written"""
+    with volume():
+        def tamper(copy, _parity):
+            copy = bytearray(copy)
+            size = struct.unpack_from("<I", copy, 32)[0]
+            copy[96 + 32:96 + 40] = b"tampered"
+            copy[36:40] = bytes(4)
+            copy[36:40] = struct.pack("<I", oracle.zlib.crc32(copy[:size]))
+            return copy
+        damage(tamper)
+        with unchanged():
+            vck("key", "test", "--key-file", "first", "image", code=PROBLEMS, says="not authentic")
+            vck("key", "add", "--vmk-file", "vmk", "--new-key-file", "second", "image",
+                code=PROBLEMS, says="not authentic")
+            vck("key", "list", "--vmk-file", "vmk", "image", code=PROBLEMS, says="not authentic")
+
+
+@tap.test
+def tables_from_the_future():
+    """a table of a later version is left alone"""
+    with volume():
+        volume_id = tables()[1]
+        damage(lambda copy, parity: oracle.make_table(
+            volume_id, VMK, 8 + parity, [], version=2).ljust(oracle.COPY_BYTES, b"\0"))
+        with unchanged():
+            for action in (("test", "--key-file", "first"), ("list",),
+                           ("add", "--vmk-file", "vmk", "--force", "--new-key-file", "second")):
+                vck("key", *action, "image", code=FAILED, says="version that is not known")
+
+
+@tap.test
+def greedy_slots():
+    """a slot that asks for more than the format allows is refused, not computed"""
+    with volume():
+        volume_id = tables()[1]
+        record = bytearray(oracle.make_slot(
+            volume_id, 0, oracle.PASSPHRASE, FIRST.encode(), VMK, oracle.ARGON2ID, 1, 64, 1,
+            bytes(16), bytes(32), bytes(12), 0, "greedy"))
+        struct.pack_into("<I", record, 104, 4 * MIB + 1)
+        damage(lambda copy, parity: oracle.make_table(
+            volume_id, VMK, 8 + parity, [bytes(record)]).ljust(oracle.COPY_BYTES, b"\0"))
+        vck("key", "test", "--key-file", "first", "image", code=FAILED, says="not known here")
+
+
+@tap.test
+def prepare_with_a_passphrase():
+    """prepare --new-key-file: a random key in slot 0"""
+    with volume():
+        vck("prepare", "--force", "--metadata-size", "128K", "--new-key-file", "second", *CHEAP,
+            "image")
+        found, volume_id = tables()
+        vmk = found[0].slots[0].open(volume_id, SECOND.encode())
+        assert len(vmk) == 32 and found[0].is_authentic(vmk)
+        assert jvck_oracle.decode_block(Path("image").read_bytes()[-512:], vmk)
+        with unchanged():
+            vck("prepare", "--force", "--vmk-file", "vmk", "--kdf", "pbkdf2", "image", code=USAGE,
+                says="--kdf is for a passphrase")
+            vck("prepare", "--force", "image", code=USAGE, says="no terminal")
+
+
+# ---- the terminal ----
+
+class Terminal:
+    """vck on a terminal of its own."""
+
+    def __init__(self, *arguments):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execv(VCK, [VCK, *arguments])
+        self.text = ""
+
+    def expect(self, words):
+        end = time.monotonic() + 60
+        while not re.search(words, self.text):
+            assert time.monotonic() < end, f"no {words!r} in {self.text!r}"
+            if select.select([self.fd], [], [], 1)[0]:
+                try:
+                    self.text += os.read(self.fd, 4096).decode()
+                except OSError:
+                    assert re.search(words, self.text), f"no {words!r} in {self.text!r}"
+        self.text = self.text[re.search(words, self.text).end():]
+
+    def type(self, line):
+        os.write(self.fd, line.encode() + b"\n")
+
+    def end(self):
+        rest = self.text
+        with contextlib.suppress(OSError):
+            while data := os.read(self.fd, 4096):
+                rest += data.decode()
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), rest
+
+
+@tap.test
+def asks_without_echo():
+    """add on a terminal: asks, twice for what is new, shows no secret and an estimate"""
+    with volume():
+        terminal = Terminal("key", "add", *CHEAP, "image")
+        terminal.expect("Passphrase or recovery key: ")
+        terminal.type("not the passphrase")
+        terminal.expect("no key slot opens with this")
+        terminal.expect("Passphrase or recovery key: ")
+        terminal.type(FIRST)
+        terminal.expect("New passphrase: ")
+        terminal.type(SECOND)
+        terminal.expect("about [0-9]+ bits, ")
+        terminal.expect("The same again: ")
+        terminal.type(SECOND)
+        code, rest = terminal.end()
+        assert code == OK and "key slot 1 is made" in rest, rest
+        assert FIRST not in rest and SECOND not in rest and "not the" not in rest
+        assert opened_by(SECOND.encode(), 1)
+
+
+@tap.test
+def notices_slips():
+    """add on a terminal: two entries that differ change nothing"""
+    with volume():
+        with unchanged():
+            terminal = Terminal("key", "add", "--key-file", "first", *CHEAP, "image")
+            terminal.expect("New passphrase: ")
+            terminal.type("12345678")
+            terminal.expect("weak")
+            terminal.expect("The same again: ")
+            terminal.type("12345679")
+            code, rest = terminal.end()
+            assert code == FAILED and "differ" in rest
+            terminal = Terminal("key", "erase", "image")
+            terminal.expect("Type erase to do it: ")
+            terminal.type("yes")
+            code, rest = terminal.end()
+            assert code == REFUSED and "nothing was changed" in rest
+
+
+tap.main()
