@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The native call brings the driver's NTSTATUS as it is; Win32 codes merge several.
+ */
+#include <windows.h>
+#include <winternl.h>
+#include "client.h"
+#include "port/win/win.h"
+
+#define DEVICE L"\\\\.\\AsyncNet"
+
+/* NTDLL */
+NTSTATUS NTAPI NtDeviceIoControlFile(HANDLE file, HANDLE event, PIO_APC_ROUTINE routine,
+                                     void *context, PIO_STATUS_BLOCK io_status, ULONG code,
+                                     void *input, ULONG input_bytes, void *output,
+                                     ULONG output_bytes);
+
+static HANDLE device = INVALID_HANDLE_VALUE;
+
+/* Whoever is no administrator may look. */
+static HANDLE open_device(DWORD access)
+{
+    return CreateFileW(DEVICE, access, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL, OPEN_EXISTING, 0,
+                       NULL);
+}
+
+int client_open(void)
+{
+    char text[VCK_WIN_TEXT_BYTES];
+    DWORD error;
+
+    device = open_device(GENERIC_READ | GENERIC_WRITE);
+    if (device == INVALID_HANDLE_VALUE && GetLastError() == ERROR_ACCESS_DENIED)
+        device = open_device(GENERIC_READ);
+    if (device != INVALID_HANDLE_VALUE)
+        return EXIT_DONE;
+    error = GetLastError();
+    if (error == ERROR_FILE_NOT_FOUND || error == ERROR_PATH_NOT_FOUND)
+        return report(EXIT_NO_DRIVER, "the driver is not loaded");
+    return report(EXIT_NO_DRIVER, "cannot reach the driver: %s", vck_win_error_text(error, text));
+}
+
+void client_close(void)
+{
+    if (device != INVALID_HANDLE_VALUE)
+        CloseHandle(device);
+    device = INVALID_HANDLE_VALUE;
+}
+
+/* The buffer holds the request of input_bytes, and then the answer. */
+static uint32_t control(uint32_t code, uint8_t *buffer, size_t input_bytes, size_t *ret_bytes)
+{
+    IO_STATUS_BLOCK io = {0};
+    NTSTATUS status =
+        NtDeviceIoControlFile(device, NULL, NULL, NULL, &io, code, input_bytes ? buffer : NULL,
+                              (ULONG)input_bytes, buffer, MESSAGE_BYTES_MAX);
+
+    if (status == STATUS_PENDING) {
+        (void)WaitForSingleObject(device, INFINITE);
+        status = io.Status;
+    }
+    *ret_bytes = status == 0 ? VCK_MIN((size_t)io.Information, (size_t)MESSAGE_BYTES_MAX) : 0;
+    return (uint32_t)status;
+}
+
+static int report_refusal(uint32_t nt, uint8_t *buffer)
+{
+    struct message_text why = {.text = ""};
+    char fault[MESSAGE_TEXT_BYTES];
+    size_t bytes;
+
+    if (control(ASYNCNET_LAST_ERROR, buffer, 0, &bytes) == 0 &&
+        message_decode(&message_text, (struct vck_bytes){buffer, bytes}, &why, fault) == VCK_OK &&
+        why.text[0])
+        return report(EXIT_FAILED, "%s", why.text);
+    return report(EXIT_FAILED, "%s", vck_status_text(vck_status_from_nt(nt)));
+}
+
+int client_call(uint32_t code, const struct message_shape *request_shape, const void *request,
+                const struct message_shape *answer_shape, void *ret_answer)
+{
+    static uint8_t buffer[MESSAGE_BYTES_MAX];
+    char fault[MESSAGE_TEXT_BYTES] = "";
+    size_t bytes = 0;
+    uint32_t nt;
+
+    if (request_shape && message_encode(request_shape, request, buffer, sizeof(buffer), &bytes))
+        return report(EXIT_FAILED, "the request is too long");
+    nt = control(code, buffer, bytes, &bytes);
+    if (nt != 0)
+        return report_refusal(nt, buffer);
+    if (answer_shape &&
+        message_decode(answer_shape, (struct vck_bytes){buffer, bytes}, ret_answer, fault))
+        return report(EXIT_FAILED, "the driver's answer: %s", fault);
+    return EXIT_DONE;
+}
