@@ -33,7 +33,7 @@ def verbs_in_help(text):
     """{"prepare": "VOLUME"}"""
     part = text.split("Verbs:")[1].split("Options:")[0]
     return {match[1]: match[2].strip() for match in
-            re.finditer(r"^  ([a-z]+)((?: [A-Z]+)*)", part, re.MULTILINE)}
+            re.finditer(r"^  ([a-z-]+)((?: [A-Z]+)*)", part, re.MULTILINE)}
 
 
 def options_in_manual(lines):

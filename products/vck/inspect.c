@@ -198,33 +198,17 @@ static void find_model(struct inspection *in)
     }
 }
 
-static int open_store(struct inspection *in, const struct command *command,
-                      uint32_t use_replica) VCK_CAN_WAIT
+static void open_store(struct inspection *in, struct vck_bytes vmk,
+                       uint32_t use_replica) VCK_CAN_WAIT
 {
-    struct vck_secret key = {0};
-    if (!in->has_key) {
-        in->status = vck_store_inspect(&in->store, in->disk);
-        return EXIT_OK;
-    }
-    int code = key_read(command, &key);
-    if (code == EXIT_OK)
-        in->status = vck_store_open(
-            &in->store, in->disk, (struct vck_bytes){key.data, key.size_bytes}, NULL, use_replica);
-    vck_secret_fini(&key);
-    return code;
+    in->has_key = vmk.size_bytes > 0;
+    in->status = in->has_key ? vck_store_open(&in->store, in->disk, vmk, NULL, use_replica)
+                             : vck_store_inspect(&in->store, in->disk);
 }
 
-int inspect_open(struct inspection *in, const struct command *command, const char *path,
-                 unsigned flags, uint32_t use_replica)
+static int judge(struct inspection *in, const struct command *command,
+                 const char *path) VCK_CAN_WAIT
 {
-    waiting_is_fine();
-    memset(in, 0, sizeof(*in));
-    in->has_key = option_given(command, OPTION_VMK_FILE);
-    int code = open_disk(command, path, flags, &in->disk);
-    if (code == EXIT_OK)
-        code = open_store(in, command, use_replica);
-    if (code != EXIT_OK)
-        return code;
     if (in->status == VCK_SIGNATURE_MISMATCH && carrier_hides(command, path))
         return report(command, EXIT_BUSY,
                       "%s is attached, which hides its metadata; vck status and vck map ask the %s",
@@ -235,6 +219,35 @@ int inspect_open(struct inspection *in, const struct command *command, const cha
     if (status != VCK_OK)
         return report(command, EXIT_FAILED, "cannot read %s: %s", path, vck_status_text(status));
     return EXIT_OK;
+}
+
+int inspect_open(struct inspection *in, const struct command *command, const char *path,
+                 unsigned flags, uint32_t use_replica)
+{
+    struct vck_secret key = {0};
+    waiting_is_fine();
+    memset(in, 0, sizeof(*in));
+    int code = open_disk(command, path, flags, &in->disk);
+    if (code == EXIT_OK && option_given(command, OPTION_VMK_FILE))
+        code = key_read(command, &key);
+    if (code == EXIT_OK) {
+        open_store(in, (struct vck_bytes){key.data, key.size_bytes}, use_replica);
+        code = judge(in, command, path);
+    }
+    vck_secret_fini(&key);
+    return code;
+}
+
+int inspect_open_with(struct inspection *in, const struct command *command, const char *path,
+                      unsigned flags, struct vck_bytes vmk)
+{
+    waiting_is_fine();
+    memset(in, 0, sizeof(*in));
+    int code = open_disk(command, path, flags, &in->disk);
+    if (code != EXIT_OK)
+        return code;
+    open_store(in, vmk, VCK_STORE_ANY_REPLICA);
+    return judge(in, command, path);
 }
 
 void inspect_fini(struct inspection *in)

@@ -62,6 +62,9 @@ struct inspection {
  * read: look at status. End it with inspect_fini in every case. */
 int inspect_open(struct inspection *inspection, const struct command *command, const char *path,
                  unsigned flags, uint32_t use_replica);
+/* The same with this key, in place of an option. */
+int inspect_open_with(struct inspection *inspection, const struct command *command,
+                      const char *path, unsigned flags, struct vck_bytes vmk);
 void inspect_fini(struct inspection *inspection);
 
 /* A volume could be made out and, where there is a key, opened. */

@@ -33,7 +33,16 @@ int mapper_load(const struct command *command, const char *name, const char *dis
 int mapper_resume(const struct command *command, const char *name);
 int mapper_remove(const struct command *command, const char *name);
 
+/* ---- volumes as devices (verb_open.c) ---- */
+
+/* The name is not taken. */
+int open_check_free(const struct command *command, const char *name);
+/* Maps the volume on the block device, with this key. */
+int open_with_key(const struct command *command, const char *path, const char *name,
+                  struct vck_bytes vmk);
+
 int run_open(const struct command *command);
 int run_close(const struct command *command);
+int run_initrd_unlock(const struct command *command);
 
 #endif

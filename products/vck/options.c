@@ -24,6 +24,7 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_FORCE] = {"--force", NULL,
                       "overwrite an existing volume, or unknown data where metadata goes"},
     [OPTION_GROW] = {"--grow", NULL, "make room by appending to an image file"},
+    [OPTION_HANDOVER] = {"--handover", "FILE", "what the boot loader left (/.vck/handover)"},
     [OPTION_HEADERS] = {"--headers", "N", "replicas of the metadata at the start (0)"},
     [OPTION_HELP] = {"--help", NULL, "print this and exit"},
     [OPTION_JSON] = {"--json", NULL, "print one JSON value instead of text"},
@@ -59,6 +60,7 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_USE_REPLICA] = {"--use-replica", "N", "take replica N as the valid one"},
     [OPTION_VERSION] = {"--version", NULL, "print the version and exit"},
     [OPTION_VMK_FILE] = {"--vmk-file", "FILE", "read the key from FILE; - is standard input"},
+    [OPTION_WAIT] = {"--wait", "SECONDS", "for the disk to turn up, at most (30)"},
     [OPTION_WIDTH] = {"--width", "COLUMNS", "width of the picture (of the terminal, or 80)"},
 };
 

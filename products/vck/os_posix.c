@@ -22,6 +22,9 @@ static const struct verb verbs[] = {
          OPTION_BIT(DRY_RUN),
      run_open},
     {"close", "NAME", 1, 1, "remove what open made", 0, run_close},
+    {"initrd-unlock", "NAME", 1, 1, "open what the boot loader unlocked",
+     OPTION_BIT(HANDOVER) | OPTION_BIT(WAIT) | OPTION_BIT(READ_ONLY) | OPTION_BIT(ALLOW_DISCARDS),
+     run_initrd_unlock},
 };
 
 const struct os_words os_words = {

@@ -42,6 +42,7 @@ enum option_id {
     OPTION_FOOTERS,
     OPTION_FORCE,
     OPTION_GROW,
+    OPTION_HANDOVER,
     OPTION_HEADERS,
     OPTION_HELP,
     OPTION_JSON,
@@ -69,6 +70,7 @@ enum option_id {
     OPTION_USE_REPLICA,
     OPTION_VERSION,
     OPTION_VMK_FILE,
+    OPTION_WAIT,
     OPTION_WIDTH,
     OPTION_COUNT
 };

@@ -105,7 +105,7 @@ static int map_volume(const struct command *command, const struct inspection *in
     return code;
 }
 
-static int check_free(const struct command *command, const char *name)
+int open_check_free(const struct command *command, const char *name)
 {
     struct mapper_info info;
     int code = mapper_query(command, name, &info);
@@ -124,19 +124,38 @@ static int check_is_device(const struct command *command, const char *path)
                   "%s is no block device; make it one with losetup, or attach it", path);
 }
 
+/* What was opened for the inspection is closed on the way. */
+static int map_inspected(const struct command *command, struct inspection *in, const char *path,
+                         const char *name)
+{
+    struct vck_mapping mapping;
+    bool is_rehearsal = option_given(command, OPTION_DRY_RUN);
+    int code = plan(command, in, path, &mapping);
+    vck_disk_close(in->disk);
+    in->disk = NULL;
+    if (code != EXIT_OK)
+        return code;
+    return is_rehearsal ? print_table(command, &mapping, path)
+                        : map_volume(command, in, path, name, &mapping);
+}
+
+int open_with_key(const struct command *command, const char *path, const char *name,
+                  struct vck_bytes vmk)
+{
+    struct inspection in;
+    int code = inspect_open_with(&in, command, path, DISK_READ_ONLY, vmk);
+    if (code == EXIT_OK)
+        code = map_inspected(command, &in, path, name);
+    inspect_fini(&in);
+    return code;
+}
+
 static int open_volume(const struct command *command, const char *path, const char *name)
 {
     struct inspection in;
-    struct vck_mapping mapping;
-    bool is_rehearsal = option_given(command, OPTION_DRY_RUN);
     int code = inspect_open(&in, command, path, DISK_READ_ONLY, VCK_STORE_ANY_REPLICA);
     if (code == EXIT_OK)
-        code = plan(command, &in, path, &mapping);
-    vck_disk_close(in.disk);
-    in.disk = NULL;
-    if (code == EXIT_OK)
-        code = is_rehearsal ? print_table(command, &mapping, path)
-                            : map_volume(command, &in, path, name, &mapping);
+        code = map_inspected(command, &in, path, name);
     inspect_fini(&in);
     return code;
 }
@@ -155,7 +174,7 @@ int run_open(const struct command *command)
     if (code == EXIT_OK && !is_rehearsal)
         code = check_is_device(command, path);
     if (code == EXIT_OK && !is_rehearsal)
-        code = check_free(command, name);
+        code = open_check_free(command, name);
     if (code == EXIT_OK)
         code = open_volume(command, path, name);
     if (code == EXIT_OK && !is_rehearsal)

@@ -4,84 +4,20 @@
 written by tests/jvck_oracle.py and python3-cryptography, and what these read back."""
 import hashlib
 import os
-import random
 import sys
-import uuid
 from pathlib import Path
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-import jvck_oracle as oracle  # noqa: E402
 import tap  # noqa: E402
 import vm  # noqa: E402
+from disks import MIB, VMK, Volume  # noqa: E402
 
 VCK = os.environ["VCK"]
-MIB = 1 << 20
-METADATA = 256 * 1024
-VMK = b"the volume master key of the tests"
-KEY1, KEY2 = bytes(range(32)), bytes(range(100, 132))
-MODULES = ("virtio_pci", "virtio_blk", "dm-mod", "dm-crypt", "xts", "aesni_intel")
-
-
-def crypt(data, sector_size, first, is_encrypting):
-    out = b""
-    for i in range(0, len(data), sector_size):
-        tweak = (first + i // sector_size).to_bytes(16, "little")
-        cipher = Cipher(algorithms.AES(KEY1 + KEY2), modes.XTS(tweak))
-        step = cipher.encryptor() if is_encrypting else cipher.decryptor()
-        out += step.update(data[i:i + sector_size])
-    return out
-
-
-class Volume:
-    """An image whose first `encrypted` sectors of `data` are ciphertext."""
-
-    def __init__(self, path, sector_size, share, damage=(), record=False):
-        self.path, self.sector_size = path, sector_size
-        size = 3 * METADATA + MIB
-        (self.start, self.sectors, *blocks, self.half, self.journal, self.list,
-         journal2, list2) = oracle.layout(size, sector_size, METADATA, 1, 2)
-        self.data = random.Random(path).randbytes(self.sectors * sector_size)
-        self.encrypted = int(self.sectors * share)
-        block = oracle.Block(0, 0, METADATA, sector_size, 1, 2, uuid.uuid4().bytes, bytes(16),
-                             bytes(192), self.encrypted, 0, 2, 7, True, KEY1, KEY2)
-        boundary = self.encrypted * sector_size
-        image = bytearray(size)
-        begin = self.start * sector_size
-        image[begin:begin + len(self.data)] = (
-            crypt(self.data[:boundary], sector_size, 0, True) + self.data[boundary:])
-        for number, lba in enumerate(blocks):
-            block.salt = bytes([number + 1] * 16)
-            image[lba * sector_size:lba * sector_size + 512] = block.encode(VMK)
-        journal = oracle.Journal(block.volume_id, KEY1, KEY2)
-        if damage:
-            for at in (self.list, list2):
-                image[at:at + 4096] = journal.damage(1, damage)
-        if record:
-            old = self.data[boundary:boundary + 8 * sector_size]
-            text = journal.record(sector_size, (0, 1, 7, self.encrypted, 8, 512), old,
-                                  crypt(old, sector_size, self.encrypted, True))
-            for at in (self.journal, journal2):
-                image[at:at + len(text)] = text
-        Path(path).write_bytes(image)
-
-    def read(self):
-        """The data, decrypted by the oracle's means."""
-        image = Path(self.path).read_bytes()
-        begin, boundary = self.start * self.sector_size, self.encrypted * self.sector_size
-        raw = image[begin:begin + len(self.data)]
-        return crypt(raw[:boundary], self.sector_size, 0, False) + raw[boundary:]
 
 
 def boot(script, volumes):
-    try:
-        return vm.boot(script, [VCK, "/bin/dd"], [(v.path, v.sector_size) for v in volumes], MODULES,
-                       {"key": VMK, "wrong": b"another key"})
-    except vm.Unavailable as reason:
-        if os.environ.get("CI"):
-            raise
-        raise tap.Skip(str(reason)) from reason
+    return vm.boot_or_skip(script, [VCK, "/bin/dd"], [(v.path, v.sector_size) for v in volumes],
+                           vm.DISK_MODULES, {"key": VMK, "wrong": b"another key"})
 
 
 @tap.test

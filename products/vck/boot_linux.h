@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * boot_linux: what a boot loader left for the running system, and the partition it is about.
+ * Source: docs/handover.md.
+ */
+#ifndef VCK_PRODUCTS_VCK_BOOT_LINUX_H
+#define VCK_PRODUCTS_VCK_BOOT_LINUX_H
+
+#include "products/vck/vck.h"
+#include "vck/handover.h"
+
+/* Where a handover may be: paths. */
+struct handover_sources {
+    const char *file;        /* in the initrd */
+    const char *variable;    /* as efivarfs shows it */
+    const char *table;       /* the ACPI table */
+    const char *runtime_map; /* folder of the firmware's runtime memory */
+    const char *memory;      /* by physical address */
+};
+
+extern const struct handover_sources handover_sources;
+
+/* Takes the handover from the file, or, where there is none, from the memory that the firmware
+ * variable or the ACPI table names. Its source is wiped, whatever it holds. EXIT_NOT_FOUND: no
+ * loader left one. fini *ret_handover in every case. */
+int handover_fetch(const struct command *command, const struct handover_sources *sources,
+                   struct vck_handover *ret_handover);
+
+/* The path in /dev of the partition with this GUID, by the partition tables of the disks that the
+ * kernel knows now. False: none has it. */
+#define PARTITION_PATH_BYTES 300
+bool partition_find(const struct vck_guid *guid, char ret_path[PARTITION_PATH_BYTES]);
+
+#endif

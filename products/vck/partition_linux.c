@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include "port/port.h"
+#include "products/vck/boot_linux.h"
+#include "vck/gpt.h"
+
+#define BLOCKS   "/sys/class/block"
+#define PART_TAG VCK_TAG('C', 'g', 'p', 't')
+
+struct disk_reader {
+    int fd;
+    uint32_t sector_size_bytes;
+};
+
+static vck_status read_sectors(void *context, uint64_t lba, uint32_t count_sectors, uint8_t *buffer)
+{
+    const struct disk_reader *reader = context;
+    size_t size = (size_t)count_sectors * reader->sector_size_bytes;
+    off_t at = (off_t)(lba * reader->sector_size_bytes);
+    return pread(reader->fd, buffer, size, at) == (ssize_t)size ? VCK_OK : VCK_IO;
+}
+
+/* The number in the table of this whole disk, 0 when it has none with the GUID. */
+static uint32_t number_on(const char *disk, const struct vck_guid *guid, uint8_t *buffer)
+{
+    struct vck_gpt gpt;
+    struct vck_gpt_partition partition;
+    bool is_there = false;
+    int sector_size = 0;
+    uint64_t size_bytes = 0;
+    struct disk_reader reader = {.fd = open(disk, O_RDONLY | O_CLOEXEC)};
+    if (reader.fd < 0)
+        return 0;
+    if (ioctl(reader.fd, BLKSSZGET, &sector_size) == 0 && sector_size > 0 &&
+        ioctl(reader.fd, BLKGETSIZE64, &size_bytes) == 0) {
+        reader.sector_size_bytes = (uint32_t)sector_size;
+        struct vck_gpt_source source = {.sector_count = size_bytes / reader.sector_size_bytes,
+                                        .sector_size_bytes = reader.sector_size_bytes,
+                                        .read = read_sectors,
+                                        .context = &reader};
+        if (vck_gpt_load(&source, buffer, VCK_GPT_BUFFER_BYTES, &gpt) == VCK_OK)
+            is_there = vck_gpt_find(&gpt, guid, &partition) == VCK_OK;
+    }
+    close(reader.fd);
+    return is_there ? partition.number : 0;
+}
+
+/* What the kernel says a partition's number is, 0 for a whole disk. */
+static uint32_t number_of(const char *name)
+{
+    char path[512];
+    char text[16] = {0};
+    snprintf(path, sizeof(path), BLOCKS "/%s/partition", name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t got = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    return got > 0 ? (uint32_t)strtoul(text, NULL, 10) : 0;
+}
+
+/* The disk that a partition is on, from the folder it is in; "" when there is none. */
+static void name_of_disk(const char *name, char ret_disk[256])
+{
+    char path[512];
+    char real[PATH_MAX];
+    *ret_disk = 0;
+    snprintf(path, sizeof(path), BLOCKS "/%s", name);
+    if (realpath(path, real) == NULL)
+        return;
+    char *last = strrchr(real, '/');
+    if (last == NULL)
+        return;
+    *last = 0;
+    const char *disk = strrchr(real, '/');
+    if (disk != NULL)
+        snprintf(ret_disk, 256, "%s", disk + 1);
+}
+
+/* In /dev the kernel writes a slash for what is ! in names of folders. */
+static void path_of(const char *name, char ret_path[PARTITION_PATH_BYTES])
+{
+    snprintf(ret_path, PARTITION_PATH_BYTES, "/dev/%s", name);
+    for (char *at = ret_path; *at != 0; at++)
+        if (*at == '!')
+            *at = '/';
+}
+
+static bool is_partition(const char *name, const struct vck_guid *guid, uint8_t *buffer)
+{
+    char disk[256];
+    char path[PARTITION_PATH_BYTES];
+    uint32_t number = number_of(name);
+    if (number == 0)
+        return false;
+    name_of_disk(name, disk);
+    path_of(disk, path);
+    return number_on(path, guid, buffer) == number;
+}
+
+bool partition_find(const struct vck_guid *guid, char ret_path[PARTITION_PATH_BYTES])
+{
+    bool is_found = false;
+    struct dirent *entry;
+    uint8_t *buffer = vck_alloc_pages(VCK_GPT_BUFFER_BYTES, PART_TAG);
+    DIR *blocks = buffer != NULL ? opendir(BLOCKS) : NULL;
+    while (blocks != NULL && !is_found && (entry = readdir(blocks)) != NULL) {
+        is_found = entry->d_name[0] != '.' && is_partition(entry->d_name, guid, buffer);
+        if (is_found)
+            path_of(entry->d_name, ret_path);
+    }
+    if (blocks != NULL)
+        closedir(blocks);
+    vck_free_pages(buffer, VCK_GPT_BUFFER_BYTES);
+    return is_found;
+}

@@ -1,0 +1,76 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""vck initrd-unlock in an initrd that a boot loader put a handover into."""
+import hashlib
+import os
+import sys
+import uuid
+from pathlib import Path
+
+import msgpack
+
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+import tap  # noqa: E402
+import vm  # noqa: E402
+from disks import VMK, Volume, partitioned  # noqa: E402
+
+VCK = os.environ["VCK"]
+WANTED = uuid.UUID("12345678-9abc-def0-1122-334455667788")
+OTHERS = [uuid.UUID(int=number) for number in (7, 8, 9)]
+
+
+def handover(identity=WANTED, key=VMK):
+    return msgpack.packb({"partition_guid": identity.bytes_le, "vmk": key})
+
+
+def boot(script, disks, files):
+    return vm.boot_or_skip(script, [VCK], [(path, 512) for path in disks], vm.DISK_MODULES, files)
+
+
+def make_disks():
+    """Two disks; the volume is the second partition of the second."""
+    volumes = [Volume(f"volume{number}", 512, share) for number, share in enumerate((1, 0, 0.5, 1))]
+    partitioned("first", volumes[:2], OTHERS[:2])
+    partitioned("second", volumes[2:], [OTHERS[2], WANTED])
+    return volumes[3]
+
+
+@tap.test
+def the_partition_that_was_named():
+    """the partition is found by its GUID, mapped, and nothing is left of the handover"""
+    volume = make_disks()
+    lines = boot("""
+        vck initrd-unlock root
+        sha256sum < /dev/mapper/root
+        ls -a /.vck /.vck/handover 2>/dev/null; echo $?
+        vck initrd-unlock --wait 1 other; echo $?
+        vck close root; echo $?
+        """, ["first", "second"], {".vck/handover": handover()})
+    assert lines == [
+        "/dev/mapper/root", hashlib.sha256(volume.data).hexdigest() + "  -", "1",
+        "vck initrd-unlock: no boot loader left a handover: neither in /.vck/handover nor by way "
+        "of the firmware", "3", "0"], "\n".join(lines)
+
+
+@tap.test
+def handovers_that_cannot_be_followed():
+    """no such partition, a wrong key, no handover at all: said, and wiped all the same"""
+    make_disks()
+    missing = uuid.UUID(int=99)
+    lines = boot("""
+        vck initrd-unlock --wait 1 --handover /missing v; echo $?
+        vck initrd-unlock --wait 1 --handover /wrong v; echo $?
+        vck initrd-unlock --wait 1 --handover /garbage v; echo $?
+        ls /missing /wrong /garbage 2>/dev/null
+        ls /dev/mapper
+        """, ["first", "second"], {"missing": handover(missing), "garbage": b"no map",
+                                   "wrong": handover(key=b"another key")})
+    assert lines == [
+        f"vck initrd-unlock: there is no partition {missing}, which the boot loader named; "
+        "waited 1 s", "3",
+        "vck initrd-unlock: /dev/vdb2: the key opens none of the replicas", "4",
+        "vck initrd-unlock: the handover in /garbage cannot be used: invalid data", "1",
+        "control"], "\n".join(lines)
+
+
+tap.main()
