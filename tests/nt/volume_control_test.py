@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The control device of vck.sys with volumes under Wine: who may what, coming and going."""
 import contextlib
+import struct
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ import volume as v  # noqa: E402
 from volume import LAB, SIZE, new_disk  # noqa: E402
 
 CYCLES = 200
+GET_LENGTH = 0x7405C
 FSCTL_DISMOUNT = 0x90020  # FSCTL_LOCK_VOLUME is answered by Wine itself
 HIBERNATION = (r"SYSTEM\CurrentControlSet\Control\Power", "HibernateEnabled")
 TO_CONTROL = {"target": td.TO_NAMED, "driver": "\\Driver\\vck", "device": "\\Device\\Vck"}
@@ -202,6 +204,38 @@ def attached_later():
         # Still there, so that nobody formats ciphertext.
         assert disk.stack() == ["vck", *alone]
         assert disk.write(0, bytes(512))["status"] == td.WRITE_PROTECTED
+        volume.attach()
+        disk.check()
+
+
+def length_shown(disk):
+    return struct.unpack("<Q", disk.ioctl(GET_LENGTH, out=8)[1])[0]
+
+
+@tap.test
+def provisional():
+    """PREPARE without a key hides the metadata until ATTACH; a block goes onto a blank disk"""
+    with new_disk(attach=False) as disk:
+        volume = disk.volume
+        footers = SIZE - 2 * v.METADATA_BYTES
+        block = disk.peek(SIZE - 512)
+        answer = volume.request("JVCK_PREPARE")
+        assert not answer["fully_attached"] and length_shown(disk) == footers, answer
+        assert not volume.status()["is_attached"]
+        assert volume.refusal("START_ENCRYPT") != v.OK
+        assert volume.refusal("JVCK_ATTACH", vmk=bytes(32)) == v.WRONG_KEY
+        volume.request("JVCK_ATTACH", vmk=v.KEY)
+        assert volume.status()["is_attached"]
+        disk.fill()
+        volume.detach()
+        assert length_shown(disk) == SIZE
+        for at in range(footers, SIZE, 4096):
+            disk.poke(at, bytes(4096))
+        assert volume.refusal("JVCK_PREPARE", vmk=v.KEY) != v.OK
+        answer = volume.request("JVCK_PREPARE", vmk=v.KEY, metadata_block=block)
+        assert answer["fully_attached"], answer
+        disk.check()
+        volume.detach()
         volume.attach()
         disk.check()
 

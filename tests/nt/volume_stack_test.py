@@ -227,8 +227,8 @@ def fuzzed_ioctls():
 
 @tap.test
 def storm_of_irps():
-    """60000 IRPs of every kind from four kernel threads, some cancelled: each answered once, and
-    the metadata regions stay as they were"""
+    """60000 IRPs of every kind and level, some cancelled, from four threads: each answered once,
+    and the metadata regions stay as they were"""
     with new_disk(size=8 * td.MIB, footers=False) as disk:
         def metadata():
             return [disk.peek(at, 4096) for at in range(0, 2 * v.METADATA_BYTES, 4096)]

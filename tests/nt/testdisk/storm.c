@@ -268,6 +268,16 @@ static bool collect(struct storm *storm, struct shot *shot)
     return true;
 }
 
+/* Reads and writes come at APC when the system pages, and at DISPATCH from completion routines. */
+static void send_shot(struct storm *storm, struct shot *shot)
+{
+    static const KIRQL levels[] = {PASSIVE_LEVEL, PASSIVE_LEVEL, APC_LEVEL, DISPATCH_LEVEL};
+    KIRQL own;
+    KeRaiseIrql(shot->is_transfer ? levels[below(storm, sizeof levels)] : PASSIVE_LEVEL, &own);
+    shot->returned = IoCallDriver(storm->device, shot->irp);
+    KeLowerIrql(own);
+}
+
 static bool fire(struct storm *storm, struct shot *shot)
 {
     shot->irp = IoAllocateIrp(storm->device->StackSize, FALSE);
@@ -280,7 +290,7 @@ static bool fire(struct storm *storm, struct shot *shot)
     shot->is_transfer = false;
     aim(storm, shot);
     IoSetCompletionRoutine(shot->irp, completed, shot, TRUE, TRUE, TRUE);
-    shot->returned = IoCallDriver(storm->device, shot->irp);
+    send_shot(storm, shot);
     storm->stormed.sent++;
     return true;
 }
