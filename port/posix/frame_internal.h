@@ -10,7 +10,7 @@
  *                 \--bind_done other--> refused --gone--> forgotten
  *
  * Locks: a protocol's covers its adapters' flags and what waits for the thread, a socket's its
- * sends, another its entries. None is held when a handler is called, and none inside another.
+ * sends. None is held when a handler is called, and none inside another.
  */
 #ifndef VCK_PORT_POSIX_FRAME_INTERNAL_H
 #define VCK_PORT_POSIX_FRAME_INTERNAL_H
@@ -133,14 +133,11 @@ struct frame_socket {
     uint32_t multicast_count;
     uint32_t lookahead;
 
-    /* The ring: made at the first filter; the thread's but for what is marked. */
+    /* The ring: made at the first filter; the thread's. */
     uint8_t *ring;
     uint32_t block_count;
     uint32_t next_block;
-    struct frame_block *blocks;
-    uint32_t held_blocks; /* atomic: by frames that were kept */
-    struct vck_spinlock entry_lock;
-    struct frame_entry *free_entries; /* under entry_lock */
+    struct frame_entry *entries; /* a batch of frames on their way up */
 };
 
 /* Opened and closed by the thread. */

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Receiving: a ring of blocks shared with the kernel (TPACKET_V3). A block is the kernel's, then
- * ours until all of its frames have been handed back; blocks that frames are kept in stay out of
- * the ring meanwhile, so that may_keep ends at half of them.
- *
- *     kernel fills --full, or its time is up--> read --nothing kept, or all returned--> kernel
+ * Receiving: a ring of blocks shared with the kernel (TPACKET_V3). A block is the kernel's until it
+ * is full or its time is up, then ours for as long as it takes to hand its frames up. They are not
+ * lent out: the kernel goes round, and one block that stays out would stop it there.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,17 +21,9 @@
 #define BATCH_FRAMES 64u
 #define FRAME_BYTES  2048u /* a formality: blocks are filled without gaps */
 
-struct frame_block {
-    struct frame_socket *socket;
-    struct tpacket_block_desc *description;
-    uint32_t users; /* atomic: the reader, and each frame that is kept */
-};
-
 struct frame_entry {
     struct vck_frames_received received;
     struct vck_descriptor descriptor;
-    struct frame_block *block;
-    struct frame_entry *next;
 };
 
 /* ---- making ---- */
@@ -65,28 +55,23 @@ static int configure(const struct frame_socket *socket, struct tpacket_req3 *ret
 int vck_frames_ring_make(struct frame_socket *socket)
 {
     struct tpacket_req3 ring;
-    struct frame_block *blocks;
+    struct frame_entry *entries;
     uint8_t *memory;
     int error = configure(socket, &ring);
 
     if (error)
         return error;
-    blocks = vck_alloc(sizeof(*blocks) * ring.tp_block_nr, FRAMES_TAG);
-    if (!blocks)
+    entries = vck_alloc(sizeof(*entries) * BATCH_FRAMES, FRAMES_TAG);
+    if (!entries)
         return ENOMEM;
     memory = mmap(NULL, (size_t)BLOCK_BYTES * ring.tp_block_nr, PROT_READ | PROT_WRITE, MAP_SHARED,
                   socket->fd, 0);
     if (memory == MAP_FAILED) {
         error = errno;
-        vck_free(blocks);
+        vck_free(entries);
         return error;
     }
-    for (uint32_t i = 0; i < ring.tp_block_nr; i++)
-        blocks[i] = (struct frame_block){
-            .socket = socket,
-            .description = (void *)(memory + (size_t)BLOCK_BYTES * i),
-        };
-    socket->blocks = blocks;
+    socket->entries = entries;
     socket->block_count = ring.tp_block_nr;
     socket->ring = memory;
     return 0;
@@ -94,64 +79,16 @@ int vck_frames_ring_make(struct frame_socket *socket)
 
 void vck_frames_ring_destroy(struct frame_socket *socket)
 {
-    while (socket->free_entries) {
-        struct frame_entry *entry = socket->free_entries;
-        socket->free_entries = entry->next;
-        vck_free(entry);
-    }
     if (socket->ring)
         munmap(socket->ring, (size_t)BLOCK_BYTES * socket->block_count);
-    vck_free(socket->blocks);
+    vck_free(socket->entries);
 }
 
-/* ---- entries ---- */
-
-static struct frame_entry *take_entry(struct frame_socket *socket)
-{
-    struct frame_entry *entry;
-
-    vck_spinlock_acquire(&socket->entry_lock);
-    entry = socket->free_entries;
-    if (entry)
-        socket->free_entries = entry->next;
-    vck_spinlock_release(&socket->entry_lock);
-    return entry ? entry : vck_alloc(sizeof(*entry), FRAMES_TAG);
-}
-
-static void put_entries(struct frame_socket *socket, struct vck_frames_received *received)
-{
-    vck_spinlock_acquire(&socket->entry_lock);
-    while (received) {
-        struct frame_entry *entry = VCK_CONTAINER_OF(received, struct frame_entry, received);
-        received = received->next;
-        entry->next = socket->free_entries;
-        socket->free_entries = entry;
-    }
-    vck_spinlock_release(&socket->entry_lock);
-}
-
-/* ---- blocks ---- */
-
-static void put_block(struct frame_block *block, uint32_t users)
-{
-    if (__atomic_sub_fetch(&block->users, users, __ATOMIC_ACQ_REL) != 0)
-        return;
-    __atomic_sub_fetch(&block->socket->held_blocks, 1, __ATOMIC_RELAXED);
-    __atomic_store_n(&block->description->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
-}
-
+/* None is ever kept. */
 void vck_frames_return(struct vck_frames_binding *binding, struct vck_frames_received *first)
 {
-    struct frame_socket *socket = binding->port_data;
-
-    while (first) {
-        struct vck_frames_received *next = first->next;
-        struct frame_block *block = VCK_CONTAINER_OF(first, struct frame_entry, received)->block;
-        first->next = NULL;
-        put_entries(socket, first);
-        put_block(block, 1);
-        first = next;
-    }
+    (void)binding;
+    VCK_ASSERT(!first);
 }
 
 /* ---- one frame ---- */
@@ -202,14 +139,11 @@ static uint8_t *put_tag(uint8_t *frame, const struct tpacket3_hdr *head)
     return frame;
 }
 
-static struct frame_entry *make_entry(struct frame_block *block, struct tpacket3_hdr *head)
+static void make_entry(struct frame_entry *entry, struct tpacket3_hdr *head)
 {
-    struct frame_entry *entry = take_entry(block->socket);
     uint8_t *frame = (uint8_t *)head + head->tp_mac;
     uint32_t size_bytes = head->tp_snaplen;
 
-    if (!entry)
-        return NULL;
     if (head->tp_status & TP_STATUS_VLAN_VALID) {
         frame = put_tag(frame, head);
         size_bytes += TAG_BYTES;
@@ -217,52 +151,38 @@ static struct frame_entry *make_entry(struct frame_block *block, struct tpacket3
     vck_descriptor_init(&entry->descriptor, frame, size_bytes);
     entry->received =
         (struct vck_frames_received){.first = &entry->descriptor, .size_bytes = size_bytes};
-    entry->block = block;
-    return entry;
 }
 
 /* ---- reading ---- */
 
-static uint32_t hand_up(struct frame_socket *socket, struct vck_frames_received *first,
-                        uint32_t count, bool may_keep)
+static void hand_up(struct frame_socket *socket, struct vck_frames_received *first)
 {
     struct vck_frames_binding *binding = socket->binding;
-    struct vck_frames_received *back;
     vck_level level = vck_frames_raise();
 
-    back = binding->handlers->received(binding, first, may_keep);
+    (void)binding->handlers->received(binding, first, false);
     vck_frames_lower(level);
-    for (const struct vck_frames_received *received = back; received; received = received->next)
-        count--;
-    put_entries(socket, back);
-    return count;
 }
 
 /* Up to a batch of frames, from *head on, which moves. */
-static void read_batch(struct frame_block *block, struct tpacket3_hdr **head, uint32_t *left)
+static void read_batch(struct frame_socket *socket, struct tpacket3_hdr **head, uint32_t *left)
 {
-    struct frame_socket *socket = block->socket;
-    bool may_keep =
-        __atomic_load_n(&socket->held_blocks, __ATOMIC_RELAXED) * 2 <= socket->block_count;
     struct vck_frames_received *first = NULL;
     struct vck_frames_received **end = &first;
     uint32_t count = 0;
 
     for (; *left > 0 && count < BATCH_FRAMES; (*left)--) {
-        struct frame_entry *entry = passes(socket, *head) ? make_entry(block, *head) : NULL;
-        if (entry) {
+        if (passes(socket, *head)) {
+            struct frame_entry *entry = &socket->entries[count++];
+            make_entry(entry, *head);
             *end = &entry->received;
             end = &entry->received.next;
-            count++;
         }
         *head = (void *)((uint8_t *)*head + (*head)->tp_next_offset);
     }
     *end = NULL;
-    if (count == 0)
-        return;
-    /* Each may be returned at any time from now on. */
-    __atomic_add_fetch(&block->users, count, __ATOMIC_RELAXED);
-    put_block(block, count - hand_up(socket, first, count, may_keep));
+    if (first)
+        hand_up(socket, first);
 }
 
 static void count_drops(struct frame_socket *socket)
@@ -274,37 +194,27 @@ static void count_drops(struct frame_socket *socket)
         __atomic_add_fetch(&socket->binding->dropped_frames, statistics.tp_drops, __ATOMIC_RELAXED);
 }
 
-static void read_block(struct frame_block *block)
+static void read_block(struct frame_socket *socket, struct tpacket_block_desc *block)
 {
-    struct tpacket_hdr_v1 *description = &block->description->hdr.bh1;
-    struct tpacket3_hdr *head =
-        (void *)((uint8_t *)block->description + description->offset_to_first_pkt);
-    uint32_t left = description->num_pkts;
+    struct tpacket3_hdr *head = (void *)((uint8_t *)block + block->hdr.bh1.offset_to_first_pkt);
+    uint32_t left = block->hdr.bh1.num_pkts;
 
-    __atomic_store_n(&block->users, 1, __ATOMIC_RELAXED);
-    __atomic_add_fetch(&block->socket->held_blocks, 1, __ATOMIC_RELAXED);
     while (left > 0)
-        read_batch(block, &head, &left);
-    put_block(block, 1);
-}
-
-/* A block that is still held from the last time round is not the kernel's and not to be read. */
-static bool is_ready(struct frame_block *block)
-{
-    uint32_t status = __atomic_load_n(&block->description->hdr.bh1.block_status, __ATOMIC_ACQUIRE);
-
-    return __atomic_load_n(&block->users, __ATOMIC_ACQUIRE) == 0 && (status & TP_STATUS_USER) != 0;
+        read_batch(socket, &head, &left);
+    __atomic_store_n(&block->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
 }
 
 /* At most once round, for the thread has others to serve. */
 void vck_frames_ring_read(struct frame_socket *socket)
 {
     for (uint32_t i = 0; i < socket->block_count; i++) {
-        struct frame_block *block = &socket->blocks[socket->next_block];
-        if (!is_ready(block))
+        struct tpacket_block_desc *block =
+            (void *)(socket->ring + (size_t)BLOCK_BYTES * socket->next_block);
+        uint32_t status = __atomic_load_n(&block->hdr.bh1.block_status, __ATOMIC_ACQUIRE);
+        if ((status & TP_STATUS_USER) == 0)
             break;
         socket->next_block = (socket->next_block + 1) % socket->block_count;
-        read_block(block);
+        read_block(socket, block);
     }
     count_drops(socket);
 }

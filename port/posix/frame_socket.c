@@ -42,7 +42,6 @@ void vck_frames_open(struct vck_frames_protocol *protocol, struct vck_frames_bin
     s->fd = -1;
     s->last_send = &s->first_send;
     vck_spinlock_init(&s->send_lock);
-    vck_spinlock_init(&s->entry_lock);
     binding->port_data = s;
     vck_spinlock_acquire(&protocol->lock);
     s->next = protocol->to_open;
