@@ -14,6 +14,7 @@ import tap  # noqa: E402
 ROOT = Path(__file__).resolve().parent.parent
 VCK = os.environ["VCK"]
 VCKD = os.environ.get("VCKD")
+VCK_PROT = os.environ.get("VCK_PROT")
 
 
 def help_of(*command):
@@ -61,39 +62,44 @@ def same(what, helped, documented):
     assert documented - helped == set(), f"{what}: not in --help: {documented - helped}"
 
 
-MANUAL = (ROOT / "docs/man/vck.1").read_text()
+def verbs(name, command, manual):
+    documented = {verb: operands for verb, (operands, _) in verbs_in_manual(manual).items()}
+    same(name, set(verbs_in_help(help_of(command)).items()), set(documented.items()))
 
 
-@tap.test
-def verbs():
-    """vck: --help and vck.1 have the same verbs with the same operands"""
-    documented = {name: operands for name, (operands, _) in verbs_in_manual(MANUAL).items()}
-    same("vck", set(verbs_in_help(help_of(VCK)).items()), set(documented.items()))
+def general_options(name, command, manual):
+    part = manual.split(".Sh DESCRIPTION\n")[1].split("\n.Sh ")[0]
+    same(name, options_in_help(help_of(command)), options_in_manual(part.splitlines()))
 
 
-@tap.test
-def general_options():
-    """vck: the options before a verb are in vck.1"""
-    part = MANUAL.split(".Sh DESCRIPTION\n")[1].split("\n.Sh ")[0]
-    same("vck", options_in_help(help_of(VCK)), options_in_manual(part.splitlines()))
+def options_of(name, command, manual, verb):
+    helped = options_in_help(help_of(command, verb)) - {("--help", "")}
+    same(f"{name} {verb}", helped, options_in_manual(verbs_in_manual(manual)[verb][1]))
 
 
-def options_of(verb):
-    helped = options_in_help(help_of(VCK, verb)) - {("--help", "")}
-    same(f"vck {verb}", helped, options_in_manual(verbs_in_manual(MANUAL)[verb][1]))
-
-
-for found in verbs_in_manual(MANUAL):
-    tap.add(f"vck {found}: --help and vck.1 have the same options", options_of, found)
-
-
-@tap.test
-def exit_codes():
-    """vck.1 lists every exit code of the source"""
-    source = (ROOT / "products/vck/vck.h").read_text()
+def exit_codes(header, manual):
+    source = (ROOT / header).read_text()
     codes = set(re.findall(r"^    EXIT_\w+ = (\d+),", source, re.MULTILINE))
-    part = MANUAL.split(".Sh EXIT STATUS\n")[1].split("\n.Sh ")[0]
+    part = manual.split(".Sh EXIT STATUS\n")[1].split("\n.Sh ")[0]
     same("exit codes", codes, set(re.findall(r"^\.It (\d+)$", part, re.MULTILINE)))
+
+
+def add_command(name, command, page, header):
+    """The tests of a command with verbs."""
+    manual = (ROOT / "docs/man" / page).read_text()
+    tap.add(f"{name}: --help and {page} have the same verbs with the same operands", verbs, name,
+            command, manual)
+    tap.add(f"{name}: the options before a verb are in {page}", general_options, name, command,
+            manual)
+    for verb in verbs_in_manual(manual):
+        tap.add(f"{name} {verb}: --help and {page} have the same options", options_of, name,
+                command, manual, verb)
+    tap.add(f"{page} lists every exit code of the source", exit_codes, header, manual)
+
+
+add_command("vck", VCK, "vck.1", "products/vck/vck.h")
+if VCK_PROT:
+    add_command("vck-prot", VCK_PROT, "vck-prot.8", "products/vck-prot/prot.h")
 
 
 @tap.test

@@ -61,6 +61,12 @@ enum due {
     FORGET,
 };
 
+/* Under the lock, of one that is bound. */
+static bool is_flow_due(const struct adapter *adapter)
+{
+    return adapter->is_up != adapter->runs && !(adapter->is_up && adapter->is_flow_refused);
+}
+
 static enum due look(struct adapter *adapter)
 {
     enum due due = NOTHING;
@@ -73,7 +79,7 @@ static enum due look(struct adapter *adapter)
         due = UNBIND;
         adapter->state = ADAPTER_UNBINDING;
     } else if (adapter->state == ADAPTER_BOUND && !adapter->is_flow_pending &&
-               adapter->is_up != adapter->runs && !(adapter->is_up && adapter->is_flow_refused)) {
+               is_flow_due(adapter)) {
         due = adapter->is_up ? RESTART : PAUSE;
         adapter->is_flow_pending = true;
     }
@@ -116,10 +122,38 @@ static void settle(struct adapter *adapter)
     }
 }
 
+/* Answered, and running when it can. */
+static bool is_settled(struct adapter *adapter)
+{
+    bool is;
+
+    vck_spinlock_acquire(&adapter->protocol->lock);
+    is = adapter->state != ADAPTER_TOLD &&
+         (adapter->state != ADAPTER_BOUND || (!adapter->is_flow_pending && !is_flow_due(adapter)));
+    vck_spinlock_release(&adapter->protocol->lock);
+    return is;
+}
+
+/* Who waits for the binds finds adapters that carry frames. */
+static void complete(struct vck_frames_protocol *protocol)
+{
+    VCK_LIST_FOR_EACH(link, next, &protocol->adapters)
+    {
+        if (!is_settled(VCK_CONTAINER_OF(link, struct adapter, link)))
+            return;
+    }
+    protocol->is_complete = true;
+    protocol->handler->handlers->binds_complete(protocol->handler);
+}
+
 void vck_frames_adapters_settle(struct vck_frames_protocol *protocol)
 {
     VCK_LIST_FOR_EACH(link, next, &protocol->adapters)
-    settle(VCK_CONTAINER_OF(link, struct adapter, link));
+    {
+        settle(VCK_CONTAINER_OF(link, struct adapter, link));
+    }
+    if (protocol->is_listed && !protocol->is_complete)
+        complete(protocol);
 }
 
 static void go(struct adapter *adapter)
@@ -132,7 +166,9 @@ static void go(struct adapter *adapter)
 void vck_frames_adapters_end(struct vck_frames_protocol *protocol)
 {
     VCK_LIST_FOR_EACH(link, next, &protocol->adapters)
-    go(VCK_CONTAINER_OF(link, struct adapter, link));
+    {
+        go(VCK_CONTAINER_OF(link, struct adapter, link));
+    }
 }
 
 /* ---- news ---- */
@@ -244,17 +280,16 @@ static void listed(struct vck_frames_protocol *protocol)
         if (!adapter->is_seen)
             go(adapter);
     }
-    if (protocol->is_listed)
-        return;
     protocol->is_listed = true;
-    protocol->handler->handlers->binds_complete(protocol->handler);
 }
 
 /* News were lost: everything is listed anew. */
 static void list_again(struct vck_frames_protocol *protocol)
 {
     VCK_LIST_FOR_EACH(link, next, &protocol->adapters)
-    VCK_CONTAINER_OF(link, struct adapter, link)->is_seen = false;
+    {
+        VCK_CONTAINER_OF(link, struct adapter, link)->is_seen = false;
+    }
     (void)vck_frames_links_ask(protocol->news_fd, 0);
 }
 

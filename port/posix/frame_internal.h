@@ -94,7 +94,8 @@ struct vck_frames_protocol {
     int wake_fd;
     struct vck_thread *thread;
     struct vck_link adapters; /* the thread's */
-    bool is_listed;           /* binds_complete has been called */
+    bool is_listed;           /* the kernel has told of all that were there */
+    bool is_complete;         /* binds_complete has been called */
 
     struct vck_spinlock lock;
     bool stops;

@@ -6,6 +6,8 @@
 #include "vck/frame_control.h"
 #include "vck/utf.h"
 
+static const struct vck_object_type root_type = {.name = "test"};
+static struct vck_object *root; /* whose unload waits until all memory has gone */
 static struct vck_frame_protocol *protocol;
 static struct vck_frame_handle handle;
 
@@ -18,9 +20,13 @@ struct request {
 
 static void start(void) VCK_CAN_WAIT
 {
+    struct vck_frame_options options = {.queue_frames = 0};
+
     fake_reset();
     fake_early_count = 2;
-    assert_int_equal(vck_frame_protocol_create(NULL, &protocol), VCK_OK);
+    assert_int_equal(vck_object_create(&root_type, NULL, NULL, NULL, &root), VCK_OK);
+    options.parent = root;
+    assert_int_equal(vck_frame_protocol_create(&options, &protocol), VCK_OK);
     assert_int_equal(vck_frame_protocol_start(protocol, NULL), VCK_OK);
     assert_int_equal(fake_tell(0, VCK_FRAMES_RESTART), VCK_OK);
     vck_frame_handle_init(&handle, protocol);
@@ -31,7 +37,7 @@ static void stop(void) VCK_CAN_WAIT
 {
     vck_frame_handle_cleanup(&handle);
     vck_frame_protocol_destroy(protocol);
-    vck_defer_drain();
+    assert_int_equal(vck_object_unload(root, 0), VCK_OK);
     assert_int_equal(vck_alloc_live_count(), 0);
 }
 

@@ -8,6 +8,8 @@
 
 #define TYPE VCK_FRAME_ETHER_TYPE_DEFAULT
 
+static const struct vck_object_type root_type = {.name = "test"};
+static struct vck_object *root; /* whose unload waits until all memory has gone */
 static struct vck_frame_protocol *protocol;
 static struct vck_frame_opener opener;
 
@@ -16,12 +18,19 @@ static struct vck_bytes name_of(const char *name)
     return (struct vck_bytes){(const uint8_t *)name, strlen(name)};
 }
 
-static void start(uint32_t queue_frames) VCK_CAN_WAIT
+static void create(uint32_t queue_frames) VCK_CAN_WAIT
 {
     struct vck_frame_options options = {.queue_frames = queue_frames};
 
-    fake_reset();
+    assert_int_equal(vck_object_create(&root_type, NULL, NULL, NULL, &root), VCK_OK);
+    options.parent = root;
     assert_int_equal(vck_frame_protocol_create(&options, &protocol), VCK_OK);
+}
+
+static void start(uint32_t queue_frames) VCK_CAN_WAIT
+{
+    fake_reset();
+    create(queue_frames);
     assert_int_equal(vck_frame_protocol_start(protocol, NULL), VCK_OK);
 }
 
@@ -29,7 +38,7 @@ static void stop(void) VCK_CAN_WAIT
 {
     vck_frame_close(&opener);
     vck_frame_protocol_destroy(protocol);
-    vck_defer_drain();
+    assert_int_equal(vck_object_unload(root, 0), VCK_OK);
     assert_int_equal(vck_alloc_live_count(), 0);
 }
 
@@ -107,7 +116,7 @@ static void binds_may_come_before_the_registration_stands(void **state) VCK_CAN_
     (void)state;
     fake_reset();
     fake_early_count = 2;
-    assert_int_equal(vck_frame_protocol_create(NULL, &protocol), VCK_OK);
+    create(0);
     vck_frame_binds_init(&wait, protocol);
     vck_block_on(&wait.future);
     assert_int_equal(wait.status, VCK_NOT_READY);
@@ -136,7 +145,7 @@ static void a_wait_for_binds_ends_with_the_last_answer(void **state) VCK_CAN_WAI
     (void)state;
     fake_reset();
     fake_holds_complete = true;
-    assert_int_equal(vck_frame_protocol_create(NULL, &protocol), VCK_OK);
+    create(0);
     assert_int_equal(vck_frame_protocol_start(protocol, NULL), VCK_OK);
     vck_frame_binds_init(&t.call, protocol);
     t.call.done = test_done;
