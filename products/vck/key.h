@@ -47,6 +47,11 @@ void key_access_fini(struct key_access *access);
 int key_access_look(const struct command *command, const char *path,
                     struct key_access *ret_access) VCK_CAN_WAIT;
 
+/* The key for a verb that takes --vmk-file, --key-file and --slot, and whose volume is only looked
+ * at for it. fini always. */
+int key_access_find(const struct command *command, const char *path,
+                    struct key_access *ret_access) VCK_CAN_WAIT;
+
 /* The words for a failure of the room, reported. */
 int key_explain(const struct command *command, const char *path, vck_status status);
 

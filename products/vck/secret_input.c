@@ -248,3 +248,17 @@ void key_access_fini(struct key_access *access)
     vck_secret_fini(&access->vmk);
     secret_fini(&access->secret);
 }
+
+int key_access_find(const struct command *command, const char *path, struct key_access *access)
+{
+    access->has_number = option_given(command, OPTION_SLOT);
+    if (access->has_number && option_given(command, OPTION_VMK_FILE))
+        return report_usage(command, "--slot and --vmk-file exclude each other");
+    int code = secret_check_sources(command);
+    if (code == EXIT_OK)
+        code = option_u32(command, OPTION_SLOT, 0, VCK_KEY_SLOTS_MAX - 1, 0, &access->number);
+    if (code != EXIT_OK)
+        return code;
+    return option_given(command, OPTION_VMK_FILE) ? key_read(command, &access->vmk)
+                                                  : key_access_look(command, path, access);
+}

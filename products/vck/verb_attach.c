@@ -30,22 +30,6 @@ static void print_attached(const struct command *command, const char *path,
     json_object_end(&json);
 }
 
-/* The key, of a slot where there is no --vmk-file. */
-static int find_key(const struct command *command, const char *path,
-                    struct key_access *access) VCK_CAN_WAIT
-{
-    access->has_number = option_given(command, OPTION_SLOT);
-    if (access->has_number && option_given(command, OPTION_VMK_FILE))
-        return report_usage(command, "--slot and --vmk-file exclude each other");
-    int code = secret_check_sources(command);
-    if (code == EXIT_OK)
-        code = option_u32(command, OPTION_SLOT, 0, VCK_KEY_SLOTS_MAX - 1, 0, &access->number);
-    if (code != EXIT_OK)
-        return code;
-    return option_given(command, OPTION_VMK_FILE) ? key_read(command, &access->vmk)
-                                                  : key_access_look(command, path, access);
-}
-
 static int attach(const struct command *command, const char *path, const struct vck_secret *key)
 {
     struct client client;
@@ -74,7 +58,7 @@ int run_attach(const struct command *command)
     waiting_is_fine();
     int code = volume_path(command, command->operands[0], path);
     if (code == EXIT_OK)
-        code = find_key(command, path, &access);
+        code = key_access_find(command, path, &access);
     if (code == EXIT_OK)
         code = attach(command, path, &access.vmk);
     key_access_fini(&access);

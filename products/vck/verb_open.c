@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "products/vck/inspect.h"
-#include "products/vck/json.h"
+#include "products/vck/key.h"
 #include "products/vck/mapper.h"
 #include "vck/disk_io.h"
 
@@ -150,24 +150,13 @@ int open_with_key(const struct command *command, const char *path, const char *n
     return code;
 }
 
-static int open_volume(const struct command *command, const char *path, const char *name)
-{
-    struct inspection in;
-    int code = inspect_open(&in, command, path, DISK_READ_ONLY, VCK_STORE_ANY_REPLICA);
-    if (code == EXIT_OK)
-        code = map_inspected(command, &in, path, name);
-    inspect_fini(&in);
-    return code;
-}
-
 int run_open(const struct command *command)
 {
     char path[VOLUME_PATH_BYTES];
     const char *name;
+    struct key_access access = {0};
     bool is_rehearsal = option_given(command, OPTION_DRY_RUN);
     waiting_is_fine();
-    if (!option_given(command, OPTION_VMK_FILE))
-        return report_usage(command, "--vmk-file is missing");
     int code = mapper_name(command, command->operands[1], &name);
     if (code == EXIT_OK)
         code = volume_path(command, command->operands[0], path);
@@ -176,7 +165,11 @@ int run_open(const struct command *command)
     if (code == EXIT_OK && !is_rehearsal)
         code = open_check_free(command, name);
     if (code == EXIT_OK)
-        code = open_volume(command, path, name);
+        code = key_access_find(command, path, &access);
+    if (code == EXIT_OK)
+        code = open_with_key(command, path, name,
+                             (struct vck_bytes){access.vmk.data, access.vmk.size_bytes});
+    key_access_fini(&access);
     if (code == EXIT_OK && !is_rehearsal)
         printf("/dev/mapper/%s\n", name);
     return code;

@@ -17,7 +17,7 @@ VCK = os.environ["VCK"]
 
 def boot(script, volumes):
     return vm.boot_or_skip(script, [VCK, "/bin/dd"], [(v.path, v.sector_size) for v in volumes],
-                           vm.DISK_MODULES, {"key": VMK, "wrong": b"another key"})
+                           vm.DISK_MODULES, {"key": VMK, "wrong": b"another key, of 32 bytes or more."})
 
 
 @tap.test
@@ -47,10 +47,11 @@ def the_kernel_reads_and_writes_what_others_do():
 
 @tap.test
 def lost_sectors_are_errors():
-    """a sector of the damage list reads as an error, its neighbours as what they are"""
+    """opened by a key slot, a lost sector reads as an error, its neighbours as what they are"""
     volume = Volume("disk", 512, 0.5, damage=(5 * 512 + 256, 1500 * 512))
     lines = boot("""
-        vck open /dev/vda v --vmk-file /key --read-only
+        vck key add /dev/vda --vmk-file /key --new-key-file /wrong --type key-file --kdf hkdf
+        vck open /dev/vda v --key-file /wrong --read-only
         for sector in 4 5 6 1499 1500 1501; do
             /bin/dd if=/dev/mapper/v bs=512 skip=$sector count=1 iflag=direct 2>/dev/null | sha256sum
         done
@@ -58,7 +59,7 @@ def lost_sectors_are_errors():
         vck close v
         """, [volume])
     nothing = hashlib.sha256(b"").hexdigest()
-    expected = ["vck open: 2 lost chunks of /dev/vda will read as errors",
+    expected = [lines[0], "vck open: 2 lost chunks of /dev/vda will read as errors",
                 "/dev/mapper/v"]
     for sector in (4, 5, 6, 1499, 1500, 1501):
         content = volume.data[sector * 512:sector * 512 + 512]
