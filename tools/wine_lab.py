@@ -36,6 +36,7 @@ GROUP = "VckLab"
 TEMPLATE = "wine-prefix-"
 CRASH_LOG = "crash.log"
 VERIFIER = "vckverify"
+SUPPLY = "supply"
 FINDING_MARK = "VCKVERIFY "
 SUMMARY_MARK = "VCKVERIFY-SUMMARY "
 VERIFY = {name: 0x222000 + 4 * (0x900 + number) for number, name in enumerate(
@@ -203,7 +204,8 @@ def copy_prefix(source, target):
 class Lab:
     def __init__(self, build_dir=None, directory=None, group=GROUP, keep=False, verify=None):
         """directory: made and removed, unless keep; default: a temporary one. verify: each session
-        begins with loading vckverify.sys; default: whether VCK_VERIFY is set and not 0."""
+        begins with loading vckverify.sys; default: whether VCK_VERIFY is set and not 0. "supply":
+        it only supplies what Wine lacks, and checks nothing."""
         root = Path(__file__).resolve().parent.parent
         self.build_dir = Path(build_dir or os.environ.get("VCK_NT_BUILD") or root / "build/nt")
         self.wine = find_program("WINE", "wine64", "/usr/lib/wine/wine64", "wine")
@@ -322,6 +324,8 @@ class Lab:
         self._answers = b""
         self._read_answer("start the session", 60)
         if self.is_verifying:
+            self.set_registry(rf"SYSTEM\CurrentControlSet\Services\{VERIFIER}", "Checks",
+                              int(self.is_verifying != SUPPLY))
             self.load(VERIFIER)
 
     def stop(self):

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 import tap  # noqa: E402
-from wine_lab import DriverError, Lab  # noqa: E402
+from wine_lab import SUPPLY, DriverError, Lab  # noqa: E402
 
 COMMIT, LIST = 0x222000, 0x222004
 VENDOR = uuid.UUID("12345678-1234-5678-0102-030405060708")
@@ -170,6 +170,21 @@ def wrong_results_fail():
         else:
             raise AssertionError("a variable that was not injected was found")
         lab.unload("selftest")
+
+
+@tap.test
+def supplies_without_checks():
+    """without checks what Wine lacks is there, and nothing is found"""
+    LAB.is_verifying = SUPPLY
+    try:
+        with fresh() as lab:
+            load(lab)
+            for name in ("use-dpcs", "use-timers", "use-mdls", "use-attaching", "leave-pool"):
+                commit(lab, Sin(f"{name} now "))
+            lab.unload("selftest")
+            assert not lab.take_findings()
+    finally:
+        LAB.is_verifying = True
 
 
 with Lab(verify=True) as LAB:

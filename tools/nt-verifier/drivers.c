@@ -23,6 +23,15 @@ static const struct verify_hooks *const all_hooks[] = {
     &verify_work_hooks,
 };
 
+/* Where nothing is checked, only what Wine lacks is used of these; the others are one piece of work
+ * each. The pool's not even that, as what one of them allocates only another can free. */
+static const struct verify_hooks *const checking_hooks[] = {
+    &verify_irp_hooks,  &verify_irp_own_hooks, &verify_level_hooks, &verify_lock_hooks,
+    &verify_pool_hooks, &verify_wait_hooks,    &verify_work_hooks,
+};
+static const char supplied_mark[] = "VCKVERIFY-SUPPLIES:";
+
+static bool checks;
 static struct verify_driver drivers[DRIVERS_MAX];
 static volatile LONG driver_count;
 
@@ -68,12 +77,34 @@ struct verify_driver *verify_driver_named(const char *name)
     return NULL;
 }
 
+static bool is_checking(const struct verify_hooks *hooks)
+{
+    for (size_t i = 0; i < sizeof(checking_hooks) / sizeof(checking_hooks[0]); i++) {
+        if (checking_hooks[i] == hooks)
+            return true;
+    }
+    return false;
+}
+
+static bool is_used(const struct verify_hooks *hooks, const struct verify_hook *hook)
+{
+    if (checks || !is_checking(hooks))
+        return true;
+    return hooks != &verify_pool_hooks &&
+           !strncmp(hook->name, supplied_mark, sizeof(supplied_mark) - 1);
+}
+
+bool verify_checks(void)
+{
+    return checks;
+}
+
 uintptr_t verify_hook_for(const char *name)
 {
     for (size_t i = 0; i < sizeof(all_hooks) / sizeof(all_hooks[0]); i++) {
         for (size_t j = 0; j < all_hooks[i]->count; j++) {
             const struct verify_hook *hook = &all_hooks[i]->list[j];
-            if (!strcmp(strchr(hook->name, ':') + 1, name))
+            if (!strcmp(strchr(hook->name, ':') + 1, name) && is_used(all_hooks[i], hook))
                 return hook->function;
         }
     }
@@ -309,8 +340,9 @@ static void NTAPI image_loaded(PUNICODE_STRING path, HANDLE process, PIMAGE_INFO
     DbgPrint("VCKVERIFY-LOADED %s base=%p\n", name, (void *)base);
 }
 
-NTSTATUS verify_drivers_start(void)
+NTSTATUS verify_drivers_start(bool with_checks)
 {
+    checks = with_checks;
     return PsSetLoadImageNotifyRoutine(image_loaded);
 }
 

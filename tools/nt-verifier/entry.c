@@ -4,6 +4,31 @@
 
 DRIVER_INITIALIZE DriverEntry;
 
+/* The value Checks of the service's key, a DWORD; 0: nothing is checked, and what Wine lacks is
+ * supplied all the same. */
+static bool wants_checks(PUNICODE_STRING registry_path)
+{
+    union {
+        KEY_VALUE_PARTIAL_INFORMATION information;
+        UCHAR bytes[sizeof(KEY_VALUE_PARTIAL_INFORMATION) + sizeof(ULONG)];
+    } value;
+    WCHAR text[] = L"Checks";
+    UNICODE_STRING name = {sizeof(text) - sizeof(WCHAR), sizeof(text), text};
+    OBJECT_ATTRIBUTES attributes;
+    HANDLE key;
+    ULONG size_bytes;
+    NTSTATUS status;
+
+    InitializeObjectAttributes(&attributes, registry_path, OBJ_KERNEL_HANDLE, NULL, NULL);
+    if (!NT_SUCCESS(ZwOpenKey(&key, KEY_READ, &attributes)))
+        return true;
+    status =
+        ZwQueryValueKey(key, &name, KeyValuePartialInformation, &value, sizeof(value), &size_bytes);
+    ZwClose(key);
+    return !NT_SUCCESS(status) || value.information.Type != REG_DWORD ||
+           *(ULONG *)(void *)value.information.Data != 0;
+}
+
 /*
  * It stays loaded as long as a driver it watches is: those call its functions. It must not be
  * unloaded before them.
@@ -24,7 +49,6 @@ static void NTAPI unload(PDRIVER_OBJECT driver)
 NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING registry_path)
 {
     NTSTATUS status = verify_level_start();
-    (void)registry_path;
     if (NT_SUCCESS(status))
         status = verify_level_rules_start();
     if (NT_SUCCESS(status))
@@ -39,7 +63,7 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING registry_path)
         status = verify_control_start(driver);
     if (NT_SUCCESS(status)) {
         verify_ndis_start();
-        status = verify_drivers_start();
+        status = verify_drivers_start(wants_checks(registry_path));
     }
     driver->DriverUnload = unload;
     return status;

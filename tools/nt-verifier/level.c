@@ -77,7 +77,7 @@ static LONG NTAPI handle_exception(struct user_exception *exception)
         return USER_EXCEPTION_SEARCH;
     if (is_read)
         *general = verify_level();
-    else
+    else if (verify_checks()) /* else nobody lowers it: spin locks are Wine's */
         set_level((KIRQL)*general, code);
     context->Rip += (ULONG64)length + 3;
     return USER_EXCEPTION_CONTINUE;

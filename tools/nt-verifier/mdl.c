@@ -319,6 +319,66 @@ static void NTAPI hook_MmFreeContiguousMemory(PVOID address)
     verify_pool_free(CALLER, address, VERIFY_TAG);
 }
 
+/* ---- reserved addresses: a number of pages, and what is mapped there ---- */
+
+struct addresses {
+    SIZE_T bytes;
+    ULONG tag;
+    PMDL mdl;
+};
+
+static PVOID NTAPI hook_MmAllocateMappingAddress(SIZE_T bytes, ULONG tag)
+{
+    struct verify_driver *driver = CALLER;
+    struct addresses *addresses;
+    verify_level_check(driver, APC_LEVEL, "MmAllocateMappingAddress");
+    addresses = verify_fails_now(driver) ? NULL : verify_allocate(sizeof(*addresses));
+    if (addresses)
+        *addresses = (struct addresses){.bytes = bytes, .tag = tag};
+    return addresses;
+}
+
+static void NTAPI hook_MmFreeMappingAddress(PVOID at, ULONG tag)
+{
+    const struct addresses *addresses = at;
+    verify_level_check(CALLER, APC_LEVEL, "MmFreeMappingAddress");
+    if (addresses->mdl || addresses->tag != tag)
+        verify_report("mdl-freed-mapped", CALLER, NULL, "MDL %p is mapped at addresses %p",
+                      (void *)addresses->mdl, at);
+    verify_free(at);
+}
+
+static PVOID NTAPI hook_MmMapLockedPagesWithReservedMapping(PVOID at, ULONG tag, PMDL mdl,
+                                                            MEMORY_CACHING_TYPE cache)
+{
+    struct verify_driver *driver = CALLER;
+    struct addresses *addresses = at;
+    (void)cache;
+    verify_level_check(driver, DISPATCH_LEVEL, "MmMapLockedPagesWithReservedMapping");
+    if (addresses->mdl || addresses->tag != tag) {
+        verify_report("mdl-mapped-twice", driver, NULL, "addresses %p are of MDL %p already", at,
+                      (void *)addresses->mdl);
+        return NULL;
+    }
+    if (mdl->ByteOffset + mdl->ByteCount > addresses->bytes)
+        return NULL;
+    addresses->mdl = mdl;
+    mdl->MappedSystemVa = address_of(mdl);
+    mdl->MdlFlags |= MDL_MAPPED_TO_SYSTEM_VA;
+    return mdl->MappedSystemVa;
+}
+
+static void NTAPI hook_MmUnmapReservedMapping(PVOID at, ULONG tag, PMDL mdl)
+{
+    struct addresses *addresses = at;
+    verify_level_check(CALLER, DISPATCH_LEVEL, "MmUnmapReservedMapping");
+    if (addresses->mdl != mdl || addresses->tag != tag)
+        verify_report("mdl-not-mapped", CALLER, NULL, "MDL %p is not mapped at %p", (void *)mdl,
+                      at);
+    addresses->mdl = NULL;
+    mdl->MdlFlags &= (CSHORT)~MDL_MAPPED_TO_SYSTEM_VA;
+}
+
 static const struct verify_hook hooks[] = {
     CHECK(IoAllocateMdl),
     CHECK(IoFreeMdl),
@@ -336,5 +396,9 @@ static const struct verify_hook hooks[] = {
     SUPPLY(MmAllocateContiguousMemory),
     SUPPLY(MmAllocateContiguousMemorySpecifyCache),
     SUPPLY(MmFreeContiguousMemory),
+    SUPPLY(MmAllocateMappingAddress),
+    SUPPLY(MmFreeMappingAddress),
+    SUPPLY(MmMapLockedPagesWithReservedMapping),
+    SUPPLY(MmUnmapReservedMapping),
 };
 const struct verify_hooks verify_mdl_hooks = VERIFY_HOOKS(hooks);

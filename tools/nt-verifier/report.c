@@ -130,6 +130,8 @@ void verify_report(const char *kind, struct verify_driver *driver,
     char text[200];
     va_list arguments;
 
+    if (!verify_checks())
+        return;
     verify_stack_capture(&stack);
     ULONG first = skip_own_frames(&stack);
     const void *at = first < stack.count ? stack.frames[first] : NULL;

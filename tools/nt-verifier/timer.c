@@ -190,6 +190,9 @@ static BOOLEAN set_timer(PKTIMER timer, LARGE_INTEGER due, LONG period_ms, PKDPC
     bool was_set = take_out(timer);
     if (entry)
         insert(entry);
+    /* Wine's timer is cancelled apart: setting one that is set waits for its callback with a lock
+     * that the callback takes. */
+    KeCancelTimer(timer);
     KeSetTimerEx(timer, due, period_ms, NULL);
     ReleaseSRWLockExclusive(&lock);
     return was_set;

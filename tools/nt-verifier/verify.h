@@ -96,7 +96,9 @@ struct verify_driver *verify_driver_named(const char *name);
 /* Who called the hook this is written in. */
 #define CALLER verify_driver_at(__builtin_return_address(0))
 
-NTSTATUS verify_drivers_start(void);
+NTSTATUS verify_drivers_start(bool with_checks);
+/* Whether anything is checked; if not, what Wine lacks is supplied and nothing reported. */
+bool verify_checks(void);
 void verify_drivers_stop(void);
 /* The stand-in for a name; 0 when there is none. */
 uintptr_t verify_hook_for(const char *name);
