@@ -52,9 +52,8 @@ vck_status vck_nt_init(DRIVER_OBJECT *driver, UNICODE_STRING *registry_path)
     vck_nt_memory_init();
     vck_nt_clock_init();
     vck_nt_slots_init();
+    vck_nt_timers_init();
     vck_status status = vck_nt_threads_init();
-    if (status == VCK_OK)
-        status = vck_nt_timers_init();
     if (status == VCK_OK)
         status = vck_nt_defer_init();
     if (status != VCK_OK)

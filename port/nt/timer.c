@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A thread serves every timer of the driver, which are in a list by deadline, and raises itself to
- * DISPATCH for the callbacks. A kernel timer with its DPC in each of ours would be in use by the
- * kernel while it is in memory of whoever set it, and nothing that is allowed at APC tells when the
- * kernel has let go of it: cancelling says nothing of a DPC on its way, and flushing DPCs is for
- * PASSIVE. A thread's end can be waited for. Executors need none of this: a worker sleeps in a wait
- * with a timeout.
+ * One kernel timer and its DPC serve every timer of the driver, which are in a list by deadline. A
+ * kernel timer in each of ours would be in use by the kernel while it is in memory of whoever set
+ * it, and what tells when the kernel has let go of its DPC is for PASSIVE, not for APC. Executors
+ * need none of this: a worker sleeps in a wait with a timeout.
+ *
+ * Wine's KeSetTimer waits for the DPC, from inside the DPC as well: there this needs the verifier,
+ * whose timers behave.
  *
  * `lock` covers everything here; callbacks run without it, one at a time.
  */
 #include "port/nt/internal.h"
 #include "vck/list.h"
+
+#define NS_PER_UNIT 100u /* of the kernel's time */
 
 struct nt_timer {
     struct vck_link link; /* in `armed`, or to itself */
@@ -26,9 +29,10 @@ static struct vck_spinlock lock;
 static struct vck_link armed; /* by deadline */
 static struct nt_timer *running;
 static vck_level callback_level; /* DISPATCH, where the kernel shows levels */
-static bool is_stopping;
-static struct vck_event earlier; /* the first deadline, or is_stopping, has changed */
-static struct vck_thread *thread;
+static bool is_serving;          /* the DPC is at work and sets the timer afterwards */
+static bool is_started;
+static KTIMER kernel_timer;
+static KDPC kernel_dpc;
 
 static struct nt_timer *nt_timer(struct vck_timer *timer)
 {
@@ -54,38 +58,40 @@ static void run_expired(struct nt_timer *t) VCK_NO_ANALYSIS
         vck_event_set(t->returned);
 }
 
-/* Runs what has expired, all of it at DISPATCH. */
-static void run_all_expired(void)
+/* For the first deadline. With the lock held. */
+static void set_kernel_timer(void)
 {
-    KIRQL before;
-    KeRaiseIrql(DISPATCH_LEVEL, &before);
-    callback_level = vck_current_level();
+    uint64_t now_ns = vck_clock_ns();
+    uint64_t deadline_ns = timer_of(armed.next)->deadline_ns;
+    uint64_t left_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+    LARGE_INTEGER due = {.QuadPart = -(int64_t)(left_ns / NS_PER_UNIT) - 1};
+    KeSetTimer(&kernel_timer, due, &kernel_dpc);
+}
+
+static void serve(void)
+{
     vck_spinlock_acquire(&lock);
+    if (is_serving) { /* set and expired again before the first had the lock */
+        vck_spinlock_release(&lock);
+        return;
+    }
+    is_serving = true;
     while (!vck_list_is_empty(&armed) && timer_of(armed.next)->deadline_ns <= vck_clock_ns())
         run_expired(timer_of(armed.next));
+    is_serving = false;
+    if (!vck_list_is_empty(&armed))
+        set_kernel_timer();
     vck_spinlock_release(&lock);
-    KeLowerIrql(before);
 }
 
-/* False when the thread is to end. */
-static bool next_deadline(uint64_t *ret_deadline_ns)
+static void NTAPI kernel_timer_expired(PKDPC dpc, PVOID context, PVOID one, PVOID two)
 {
-    vck_spinlock_acquire(&lock);
-    *ret_deadline_ns = vck_list_is_empty(&armed) ? VCK_FOREVER : timer_of(armed.next)->deadline_ns;
-    bool goes_on = !is_stopping;
-    vck_spinlock_release(&lock);
-    return goes_on;
-}
-
-static void serve(void *unused) VCK_CAN_WAIT
-{
-    uint64_t deadline_ns;
-    (void)unused;
-    (void)KeSetPriorityThread((PKTHREAD)vck_nt_current_thread(), LOW_REALTIME_PRIORITY);
-    while (next_deadline(&deadline_ns)) {
-        if (vck_event_wait(&earlier, deadline_ns) == VCK_TIMEOUT)
-            run_all_expired();
-    }
+    (void)dpc;
+    (void)context;
+    (void)one;
+    (void)two;
+    callback_level = vck_current_level();
+    serve();
 }
 
 void vck_timer_init(struct vck_timer *timer, void (*expired)(void *context), void *context)
@@ -104,8 +110,8 @@ static void arm(struct nt_timer *t, uint64_t deadline_ns)
     while (before != &armed && timer_of(before)->deadline_ns > deadline_ns)
         before = before->prev;
     vck_link_insert_between(&t->link, before, before->next);
-    if (armed.next == &t->link)
-        vck_event_set(&earlier);
+    if (armed.next == &t->link && !is_serving)
+        set_kernel_timer();
 }
 
 void vck_timer_set(struct vck_timer *timer, uint64_t deadline_ns)
@@ -136,25 +142,24 @@ void vck_timer_fini(struct vck_timer *timer)
     vck_event_fini(&returned);
 }
 
-vck_status vck_nt_timers_init(void)
+void vck_nt_timers_init(void)
 {
     vck_spinlock_init(&lock);
-    vck_event_init(&earlier);
     vck_link_init(&armed);
     running = NULL;
-    is_stopping = false;
-    return vck_thread_create(serve, NULL, VCK_THREAD_NORMAL, "vck-timer", &thread);
+    is_serving = false;
+    KeInitializeTimer(&kernel_timer);
+    KeInitializeDpc(&kernel_dpc, kernel_timer_expired, NULL);
+    is_started = true;
 }
 
+/* The DPC of a timer that was cancelled too late may be on its way. */
 void vck_nt_timers_fini(void)
 {
-    if (thread == NULL)
+    if (!is_started)
         return;
-    vck_spinlock_acquire(&lock);
     FATAL_UNLESS(vck_list_is_empty(&armed), "timers are finished before the port");
-    is_stopping = true;
-    vck_spinlock_release(&lock);
-    vck_event_set(&earlier);
-    vck_thread_join(thread);
-    thread = NULL;
+    (void)KeCancelTimer(&kernel_timer);
+    KeFlushQueuedDpcs();
+    is_started = false;
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 import tap  # noqa: E402
-from wine_lab import DriverError, Lab  # noqa: E402
+from wine_lab import SUPPLY, DriverError, Lab  # noqa: E402
 
 RUN_CHECKS = 0x222000
 COMMIT_MISUSE = 0x222004
@@ -95,7 +95,7 @@ def run_checks(lab):
 def run(build_dir, verifier, first):
     """All of it in one session, counting on from first: (the last number, whether all passed)."""
     with Lab(build_dir, verify=verifier) as lab:
-        how = " under the verifier" if verifier else ""
+        how = " under the verifier" if verifier is True else ""
         lines = run_checks(lab)
         plan = re.fullmatch(r"1\.\.(\d+)", lines.pop())
         for line in lines:
@@ -109,13 +109,13 @@ def run(build_dir, verifier, first):
         # The verifier goes with the first of them.
         misuses = list(enumerate(MISUSES))
         is_good &= tap.run_one(count + 2, f"misuse stops the system{how}", stop_at_misuse,
-                               (lab, misuses[-1:] if verifier else misuses[:-1]))
+                               (lab, misuses[-1:] if verifier is True else misuses[:-1]))
     return count + 2, is_good and not any(line.startswith("not ok") for line in lines)
 
 
 def main():
     build_dir = sys.argv[1] if len(sys.argv) > 1 else None
-    count, is_good = run(build_dir, False, 0)
+    count, is_good = run(build_dir, SUPPLY, 0)
     count, is_good_again = run(build_dir, True, count)
     print(f"1..{count}")
     sys.exit(0 if is_good and is_good_again else 1)

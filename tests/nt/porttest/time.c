@@ -76,7 +76,7 @@ static void test_timer(void) VCK_CAN_WAIT
         CHECK(vck_event_wait(&e.expired, VCK_FOREVER) == VCK_OK);
         CHECK(e.count == i + 1 && !e.was_early);
     }
-    CHECK(e.level == (porttest_has_levels() ? VCK_LEVEL_DISPATCH : VCK_LEVEL_PASSIVE));
+    CHECK(e.level == VCK_LEVEL_DISPATCH || !porttest_has_levels());
     fini(&e);
 }
 
