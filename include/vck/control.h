@@ -38,6 +38,15 @@ struct vck_control_caller {
     char last_error[VCK_MSG_TEXT_BYTES_MAX + 1];
 };
 
+#define VCK_RAW_PATH_BYTES 64u
+
+/* Where a volume lies, of what its host can tell: paths are "" where it cannot. */
+struct vck_control_location {
+    char raw_partition_path[VCK_RAW_PATH_BYTES];
+    char raw_disk_path[VCK_RAW_PATH_BYTES];
+    struct vck_optional_u64 start_bytes; /* of the partition, on its disk */
+};
+
 struct vck_control_host;
 
 /* What a host adds. Called at PASSIVE with no lock held, from any number of threads. Explanations
@@ -61,6 +70,9 @@ struct vck_control_host_ops {
      * comes from above has to go through it. Failure undoes the PREPARE. Optional. */
     vck_status (*in_place)(struct vck_control_host *host, struct vck_volume *volume,
                            struct vck_explanation *ret_why);
+    /* The volume of a PREPARE is in place: where it lies. ret_location comes zeroed. Optional. */
+    void (*locate)(struct vck_control_host *host, struct vck_volume *volume,
+                   struct vck_control_location *ret_location);
     /* The volume is about to end: nothing from above may go through it any more, and nothing may
      * change what is below it. Then after_detach, or prepared. Optional. */
     void (*out_of_place)(struct vck_control_host *host, struct vck_volume *volume);

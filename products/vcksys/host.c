@@ -2,9 +2,11 @@
 #include "host.h"
 #include <string.h>
 #include "control_device.h"
+#include "partition.h"
 #include "path.h"
 #include "place.h"
 #include "policy.h"
+#include "port/nt/disk_lower.h"
 #include "port/nt/name.h"
 #include "vck/log.h"
 
@@ -153,6 +155,36 @@ static vck_status in_place(struct vck_control_host *control, struct vck_volume *
         vck_format(ret_why->text, sizeof(ret_why->text), "the filter of %s cannot be bound: %s",
                    vck_volume_path(volume), vck_status_text(status));
     return status;
+}
+
+/* The device below is asked: what the filter shows begins with the data. */
+static VCK_NOINLINE size_t ask_below(const struct place *place, ULONG code, uint8_t *answer,
+                                     ULONG capacity_bytes) VCK_CAN_WAIT
+{
+    ULONG size_bytes = 0;
+    NTSTATUS status = vck_disk_lower_ioctl(filter_lower_device(place->filter), code, answer, 0,
+                                           capacity_bytes, &size_bytes);
+
+    return NT_SUCCESS(status) ? size_bytes : 0;
+}
+
+static void locate(struct vck_control_host *control, struct vck_volume *volume,
+                   struct vck_control_location *ret_location) VCK_CAN_WAIT
+{
+    VCK_ALIGNAS(8) uint8_t info[PARTITION_INFO_BYTES];
+    VCK_ALIGNAS(8) uint8_t number[DEVICE_NUMBER_BYTES];
+    struct place *place = place_find();
+    size_t info_bytes;
+    size_t number_bytes;
+
+    (void)control;
+    (void)volume;
+    if (!place)
+        return;
+    info_bytes = ask_below(place, IOCTL_DISK_GET_PARTITION_INFO_EX, info, sizeof(info));
+    number_bytes = ask_below(place, IOCTL_STORAGE_GET_DEVICE_NUMBER, number, sizeof(number));
+    partition_locate((struct vck_bytes){info, info_bytes}, (struct vck_bytes){number, number_bytes},
+                     ret_location);
 }
 
 static void prepared(struct vck_control_host *control, const char *path, bool is_kept) VCK_CAN_WAIT
@@ -335,6 +367,7 @@ static const struct vck_control_host_ops ops = {
     .is_same = is_same,
     .open_disk = open_disk,
     .in_place = in_place,
+    .locate = locate,
     .out_of_place = out_of_place,
     .prepared = prepared,
     .before_detach = before_detach,

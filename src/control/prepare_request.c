@@ -238,6 +238,29 @@ static vck_status run(struct control_request *r, struct preparation *p) VCK_CAN_
     return status;
 }
 
+/* Kept out of its caller's frame, which is deep. */
+static VCK_NOINLINE vck_status answer(struct control_request *r, const struct preparation *p)
+{
+    struct vck_control_location location = {0};
+    struct vck_msg_prepare_response response = {
+        .offset_sector = p->layout.data_start_lba,
+        .data_sectors = p->layout.data_sectors,
+        .sector_size = p->layout.sector_size_bytes,
+        .fully_attached = p->request->vmk.size_bytes > 0,
+    };
+
+    if (r->host->ops->locate)
+        r->host->ops->locate(r->host, p->volume, &location);
+    if (*location.raw_partition_path)
+        response.raw_partition_path = location.raw_partition_path;
+    if (*location.raw_disk_path)
+        response.raw_disk_path = location.raw_disk_path;
+    if (location.start_bytes.is_present && location.start_bytes.value % response.sector_size == 0)
+        response.partition_start_lba =
+            (struct vck_optional_u64){true, location.start_bytes.value / response.sector_size};
+    return control_respond(r, &response);
+}
+
 vck_status control_prepare(struct control_request *r, const void *message)
 {
     const struct vck_msg_prepare_request *request = message;
@@ -248,17 +271,10 @@ vck_status control_prepare(struct control_request *r, const void *message)
     vck_status status = run(r, &p);
     bool is_kept = status == VCK_OK;
 
-    if (is_kept) {
-        const struct vck_msg_prepare_response response = {
-            .offset_sector = p.layout.data_start_lba,
-            .data_sectors = p.layout.data_sectors,
-            .sector_size = p.layout.sector_size_bytes,
-            .fully_attached = request->vmk.size_bytes > 0,
-        };
-        status = control_respond(r, &response);
-    } else {
+    if (is_kept)
+        status = answer(r, &p);
+    else
         undo(r, &p);
-    }
     if (p.is_open && r->host->ops->prepared)
         r->host->ops->prepared(r->host, p.claim->path, is_kept);
     if (p.volume)

@@ -130,6 +130,11 @@ static size_t answer_code(const struct fake_disk *disk, ULONG code, const uint8_
         return describe_partition(disk, answer, 0);
     case 0x00070048: /* IOCTL_DISK_GET_PARTITION_INFO_EX */
         return describe_partition(disk, answer, 8);
+    case IOCTL_STORAGE_GET_DEVICE_NUMBER:
+        vck_store_le32(answer, FILE_DEVICE_DISK);
+        vck_store_le32(answer + 4, 3);
+        vck_store_le32(answer + 8, 2);
+        return 12;
     case 0x002D5140: /* IOCTL_STORAGE_READ_CAPACITY */
         return describe_capacity(disk, answer);
     case 0x00560000: /* IOCTL_VOLUME_GET_VOLUME_DISK_EXTENTS */

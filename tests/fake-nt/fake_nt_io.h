@@ -30,6 +30,8 @@ typedef struct fake_thread *PETHREAD;
 
 typedef ULONG_PTR PFN_NUMBER;
 
+typedef enum { MmNonCached, MmCached } MEMORY_CACHING_TYPE;
+
 /* The page numbers follow. */
 typedef struct mdl {
     struct mdl *Next;
@@ -47,6 +49,11 @@ void MmBuildMdlForNonPagedPool(PMDL mdl);
 void IoBuildPartialMdl(PMDL source, PMDL target, PVOID base, ULONG length);
 PVOID MmGetSystemAddressForMdlSafe(PMDL mdl, ULONG priority);
 void MmPrepareMdlForReuse(PMDL mdl);
+PVOID MmAllocateMappingAddress(SIZE_T size_bytes, ULONG tag);
+void MmFreeMappingAddress(PVOID addresses, ULONG tag);
+PVOID MmMapLockedPagesWithReservedMapping(PVOID addresses, ULONG tag, PMDL mdl,
+                                          MEMORY_CACHING_TYPE caching);
+void MmUnmapReservedMapping(PVOID addresses, ULONG tag, PMDL mdl);
 
 static inline ULONG MmGetMdlByteCount(const MDL *mdl)
 {
@@ -295,6 +302,8 @@ PIRP fake_irp_create(PDEVICE_OBJECT device, struct fake_requestor *requestor);
  * address than the mapping will be. Freed with fake_mdl_free. */
 PMDL fake_mdl_create(void *buffer, size_t size_bytes);
 void fake_mdl_free(PMDL mdl);
+/* From now on no buffer can be mapped, but with reserved addresses; or it can again. */
+void fake_mdl_fail_mappings(bool fail);
 
 /* Raises the calling thread to DISPATCH, as a DPC would be, and back. */
 void fake_raise(void);

@@ -156,7 +156,6 @@ NTSTATUS ZwSetSecurityObject(HANDLE handle, SECURITY_INFORMATION what,
 typedef VOID (*PEXPAND_STACK_CALLOUT)(PVOID parameter);
 typedef void (*PDRIVER_UNLOAD)(PDRIVER_OBJECT driver);
 typedef VOID (*PDRIVER_REINITIALIZE)(PDRIVER_OBJECT driver, PVOID context, ULONG count);
-typedef enum { MmNonCached, MmCached } MEMORY_CACHING_TYPE;
 
 NTSTATUS KeExpandKernelStackAndCalloutEx(PEXPAND_STACK_CALLOUT callout, PVOID parameter,
                                          SIZE_T size_bytes, BOOLEAN wait, PVOID context);
@@ -171,6 +170,7 @@ NTSTATUS ZwQuerySystemInformation(ULONG what, PVOID buffer, ULONG size_bytes,
                                   PULONG ret_size_bytes);
 
 #define IOCTL_DISK_GET_PARTITION_INFO_EX 0x00070048u
+#define IOCTL_STORAGE_GET_DEVICE_NUMBER  0x002D1080u
 
 /* ---- for tests ---- */
 

@@ -182,6 +182,30 @@ static void prepare_and_detach(void **state) VCK_NO_ANALYSIS
     assert_int_equal(driver_write_sector(f, 1024), STATUS_SUCCESS);
 }
 
+/* PREPARE says where the volume lies, which the filter itself hides. */
+static void prepare_says_where(void **state) VCK_NO_ANALYSIS
+{
+    const struct vck_msg_prepare_request request = {
+        .volume_path = "D:",
+        .nt_device_path = "",
+        .vmk = {driver_key, sizeof(driver_key)},
+    };
+    struct driver_fixture *f = *state;
+    struct driver_call *call = calloc(1, sizeof(*call));
+    struct vck_msg_prepare_response said;
+    struct vck_message_fault fault;
+
+    assert_int_equal(driver_request(f, call, VCK_CODE_PREPARE, &request), 0);
+    assert_int_equal(vck_message_decode(VCK_MESSAGE_PREPARE_RESPONSE, call->buffer,
+                                        call->information, &said, &fault),
+                     VCK_OK);
+    assert_string_equal(said.raw_partition_path, "\\Device\\Harddisk3\\Partition2");
+    assert_string_equal(said.raw_disk_path, "\\Device\\Harddisk3\\Partition0");
+    assert_true(said.partition_start_lba.is_present);
+    assert_int_equal(said.partition_start_lba.value, 2048);
+    free(call);
+}
+
 static void a_volume_in_use_is_left_alone(void **state) VCK_NO_ANALYSIS
 {
     struct driver_fixture *f = *state;
@@ -434,6 +458,7 @@ int main(void)
         TEST(spellings),
         TEST(circle_of_links),
         TEST(prepare_and_detach),
+        TEST(prepare_says_where),
         TEST(a_volume_in_use_is_left_alone),
         TEST(a_late_device),
         TEST(a_wrong_key_undoes_everything),
