@@ -54,7 +54,9 @@ vck_status filter_open_disk(struct filter *filter, struct vck_disk **ret_disk)
 
 static void free_binding(struct binding *binding)
 {
-    vck_volume_release(binding->volume);
+    if (binding->volume)
+        vck_volume_release(binding->volume);
+    reserve_fini(&binding->reserve);
     vck_free(binding->lanes);
     vck_free(binding);
 }
@@ -74,8 +76,8 @@ static vck_status make_binding(struct filter *filter, struct vck_volume *volume,
     };
     binding->lane_count = filter_room_options()->lanes;
     binding->lanes = vck_alloc(binding->lane_count * sizeof *binding->lanes, FILTER_TAG);
-    if (!binding->lanes) {
-        vck_free(binding);
+    if (!binding->lanes || reserve_init(&binding->reserve)) {
+        free_binding(binding);
         return VCK_NO_MEMORY;
     }
     for (uint32_t i = 0; i < binding->lane_count; i++)

@@ -13,6 +13,7 @@
 #include "port/nt/disk_lower.h"
 #include "port/nt/irp_queue.h"
 #include "products/vcksys/filter.h"
+#include "products/vcksys/reserve.h"
 #include "products/vcksys/view.h"
 #include "vck/list.h"
 #include "vck/request.h"
@@ -35,12 +36,17 @@ struct lane {
     struct vck_request request;
     struct view_trim trim;
     uint32_t trim_next; /* the range after the one under way */
+    struct reserve_holder holder;
+    bool is_pieced;       /* the IRP's buffer is mapped by pieces, in the reserve */
+    uint32_t piece_bytes; /* mapped now; 0: nothing */
+    uint32_t done_bytes;  /* by pieces before */
 };
 
 struct binding {
     struct vck_volume *volume;
     struct view view;
     uint32_t is_ending; /* atomic */
+    struct reserve reserve;
     uint32_t lane_count;
     struct lane *lanes;
 };

@@ -143,23 +143,80 @@ static NTSTATUS find_buffer(struct lane *lane, ULONG size_bytes, uint8_t **ret_b
         return STATUS_INVALID_PARAMETER;
     *ret_buffer = MmGetSystemAddressForMdlSafe(mdl, HighPagePriority | MdlMappingNoExecute);
     lane->origin.start = *ret_buffer;
-    return *ret_buffer ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES;
+    if (*ret_buffer)
+        return STATUS_SUCCESS;
+    lane->is_pieced = (irp->Flags & IRP_PAGING_IO) != 0;
+    return lane->is_pieced ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES;
 }
 
-static NTSTATUS begin_transfer(struct lane *lane, const IO_STACK_LOCATION *stack)
+static void init_transfer(struct lane *lane, uint32_t from, void *buffer, uint32_t size_bytes)
 {
-    struct vck_volume *volume = lane->filter->binding->volume;
+    const IO_STACK_LOCATION *stack = IoGetCurrentIrpStackLocation(lane->irp);
     bool is_read = stack->MajorFunction == IRP_MJ_READ;
-    ULONG size_bytes = is_read ? stack->Parameters.Read.Length : stack->Parameters.Write.Length;
     LONGLONG offset_bytes = is_read ? stack->Parameters.Read.ByteOffset.QuadPart
                                     : stack->Parameters.Write.ByteOffset.QuadPart;
     unsigned flags = !is_read && (stack->Flags & SL_WRITE_THROUGH) ? VCK_REQUEST_FUA : 0;
+
+    vck_request_init(&lane->request, lane->filter->binding->volume,
+                     is_read ? VCK_REQUEST_READ : VCK_REQUEST_WRITE, flags,
+                     (uint64_t)offset_bytes + from, buffer, size_bytes);
+}
+
+static uint32_t transfer_bytes(PIRP irp)
+{
+    const IO_STACK_LOCATION *stack = IoGetCurrentIrpStackLocation(irp);
+
+    return stack->MajorFunction == IRP_MJ_READ ? stack->Parameters.Read.Length
+                                               : stack->Parameters.Write.Length;
+}
+
+/* With the reserve. */
+static void begin_piece(struct lane *lane)
+{
+    struct reserve *reserve = &lane->filter->binding->reserve;
+
+    lane->piece_bytes = VCK_MIN(transfer_bytes(lane->irp) - lane->done_bytes, RESERVE_BYTES);
+    lane->origin.start =
+        reserve_map(reserve, lane->irp->MdlAddress, lane->done_bytes, lane->piece_bytes);
+    lane->origin.mdl = reserve->mdl;
+    init_transfer(lane, lane->done_bytes, lane->origin.start, lane->piece_bytes);
+}
+
+/* The piece is ready. True: another is under way. */
+static bool go_to_next_piece(struct lane *lane, bool is_good)
+{
+    struct reserve *reserve = &lane->filter->binding->reserve;
+
+    reserve_unmap(reserve);
+    lane->done_bytes += lane->piece_bytes;
+    lane->piece_bytes = 0;
+    if (is_good && lane->done_bytes < transfer_bytes(lane->irp)) {
+        begin_piece(lane);
+        return true;
+    }
+    reserve_give_back(reserve, &lane->holder);
+    return false;
+}
+
+/* A piece is under way, or the whole needs none. False: the reserve is somebody else's. */
+static bool is_mapped(struct lane *lane)
+{
+    if (!lane->is_pieced || lane->piece_bytes != 0)
+        return true;
+    if (!reserve_take(&lane->filter->binding->reserve, &lane->holder))
+        return false;
+    begin_piece(lane);
+    return true;
+}
+
+static NTSTATUS begin_transfer(struct lane *lane)
+{
+    uint32_t size_bytes = transfer_bytes(lane->irp);
     uint8_t *buffer = NULL;
     NTSTATUS nt_status = find_buffer(lane, size_bytes, &buffer);
 
-    if (NT_SUCCESS(nt_status))
-        vck_request_init(&lane->request, volume, is_read ? VCK_REQUEST_READ : VCK_REQUEST_WRITE,
-                         flags, (uint64_t)offset_bytes, buffer, size_bytes);
+    if (NT_SUCCESS(nt_status) && !lane->is_pieced)
+        init_transfer(lane, 0, buffer, size_bytes);
     return nt_status;
 }
 
@@ -205,11 +262,14 @@ static NTSTATUS begin(struct lane *lane, bool *ret_has_request)
     NTSTATUS nt_status;
 
     lane->origin = (struct vck_disk_lower_origin){.irp = lane->irp};
+    lane->is_pieced = false;
+    lane->piece_bytes = 0;
+    lane->done_bytes = 0;
     *ret_has_request = false;
     switch (stack->MajorFunction) {
     case IRP_MJ_READ:
     case IRP_MJ_WRITE:
-        nt_status = begin_transfer(lane, stack);
+        nt_status = begin_transfer(lane);
         break;
     case IRP_MJ_FLUSH_BUFFERS:
         vck_request_init(&lane->request, lane->filter->binding->volume, VCK_REQUEST_FLUSH, 0, 0,
@@ -254,8 +314,10 @@ static bool advance(struct lane *lane)
 
     if (NT_SUCCESS(nt_status) && op == VCK_REQUEST_DISCARD && begin_next_trim(lane))
         return false;
+    if (lane->is_pieced && go_to_next_piece(lane, NT_SUCCESS(nt_status)))
+        return false;
     finish(lane, nt_status,
-           NT_SUCCESS(nt_status) && op != VCK_REQUEST_DISCARD ? lane->request.size_bytes : 0);
+           NT_SUCCESS(nt_status) && op <= VCK_REQUEST_WRITE ? transfer_bytes(lane->irp) : 0);
     return true;
 }
 
@@ -274,7 +336,7 @@ static bool begin_irp(struct lane *lane)
 static enum vck_poll go_on(struct lane *lane, const struct vck_waker *waker)
 {
     do {
-        if (vck_future_poll(&lane->request.future, waker) == VCK_PENDING)
+        if (!is_mapped(lane) || vck_future_poll(&lane->request.future, waker) == VCK_PENDING)
             return VCK_PENDING;
     } while (!advance(lane));
     return VCK_READY;
@@ -290,7 +352,7 @@ static enum vck_poll submit(struct lane *lane)
     struct vck_disk_io *held;
     enum vck_poll poll;
 
-    if (lane->request.size_bytes >= WORTH_A_WAKE_BYTES)
+    if (transfer_bytes(lane->irp) >= WORTH_A_WAKE_BYTES)
         __atomic_store_n(&origin->submitter, vck_thread_id(), __ATOMIC_RELAXED);
     poll = go_on(lane, &lane->waker);
     if (poll == VCK_READY)
@@ -422,6 +484,7 @@ void filter_lane_init(struct lane *lane, struct filter *filter)
     lane->future = (struct vck_future){.poll = lane_poll, .drop = lane_drop};
     lane->filter = filter;
     vck_link_init(&lane->idle_link);
+    reserve_holder_init(&lane->holder, &lane->waker);
     vck_task_init(&lane->task, &lane->future);
 }
 

@@ -9,6 +9,8 @@
 /* How far the virtual addresses of a user's MDL are from the host's. */
 #define USER_DISTANCE (UINT64_C(1) << 46)
 
+static bool fails_mappings; /* atomic */
+
 static uint64_t *pages_of(const MDL *mdl)
 {
     return (uint64_t *)(uintptr_t)(mdl + 1);
@@ -57,8 +59,22 @@ void IoBuildPartialMdl(PMDL source, PMDL target, PVOID base, ULONG length)
     target->ByteOffset = (ULONG)((uintptr_t)base % PAGE_SIZE);
     target->ByteCount = length;
     target->MdlFlags |= MDL_PARTIAL;
+    /* What is mapped is mapped in its parts. */
+    if (source->MdlFlags & (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL)) {
+        target->MappedSystemVa = (uint8_t *)source->MappedSystemVa + first - source->ByteOffset;
+        target->MdlFlags |= MDL_MAPPED_TO_SYSTEM_VA;
+    }
     memcpy(pages_of(target), pages_of(source) + first / PAGE_SIZE,
            page_count(base, length) * sizeof(uint64_t));
+}
+
+static PVOID map(PMDL mdl)
+{
+    mdl->MappedSystemVa = (uint8_t *)(uintptr_t)(pages_of(mdl)[0] * PAGE_SIZE) + mdl->ByteOffset;
+    mdl->MdlFlags |= MDL_MAPPED_TO_SYSTEM_VA;
+    if (mdl->MdlFlags & MDL_PARTIAL)
+        mdl->MdlFlags |= MDL_PARTIAL_HAS_BEEN_MAPPED;
+    return mdl->MappedSystemVa;
 }
 
 PVOID MmGetSystemAddressForMdlSafe(PMDL mdl, ULONG priority)
@@ -68,13 +84,9 @@ PVOID MmGetSystemAddressForMdlSafe(PMDL mdl, ULONG priority)
     if (mdl->MdlFlags & (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL))
         return mdl->MappedSystemVa;
     VCK_ASSERT(mdl->MdlFlags & (MDL_PAGES_LOCKED | MDL_PARTIAL));
-    if (fake_should_fail())
+    if (fake_should_fail() || __atomic_load_n(&fails_mappings, __ATOMIC_RELAXED))
         return NULL;
-    mdl->MappedSystemVa = (uint8_t *)(uintptr_t)(pages_of(mdl)[0] * PAGE_SIZE) + mdl->ByteOffset;
-    mdl->MdlFlags |= MDL_MAPPED_TO_SYSTEM_VA;
-    if (mdl->MdlFlags & MDL_PARTIAL)
-        mdl->MdlFlags |= MDL_PARTIAL_HAS_BEEN_MAPPED;
-    return mdl->MappedSystemVa;
+    return map(mdl);
 }
 
 void MmPrepareMdlForReuse(PMDL mdl)
@@ -99,4 +111,64 @@ PMDL fake_mdl_create(void *buffer, size_t size_bytes)
 void fake_mdl_free(PMDL mdl)
 {
     free(mdl);
+}
+
+void fake_mdl_fail_mappings(bool fail)
+{
+    __atomic_store_n(&fails_mappings, fail, __ATOMIC_RELAXED);
+}
+
+/* ---- reserved addresses ---- */
+
+struct addresses {
+    size_t pages;
+    ULONG tag;
+    PMDL mdl; /* atomic: mapped now */
+};
+
+PVOID MmAllocateMappingAddress(SIZE_T size_bytes, ULONG tag)
+{
+    struct addresses *addresses = fake_should_fail() ? NULL : calloc(1, sizeof(*addresses));
+
+    VCK_ASSERT_LEVEL(VCK_LEVEL_APC);
+    if (addresses) {
+        addresses->pages = page_count(NULL, size_bytes);
+        addresses->tag = tag;
+    }
+    return addresses;
+}
+
+void MmFreeMappingAddress(PVOID at, ULONG tag)
+{
+    struct addresses *addresses = at;
+
+    VCK_ASSERT_LEVEL(VCK_LEVEL_APC);
+    VCK_ASSERT(addresses->tag == tag && !addresses->mdl);
+    free(addresses);
+}
+
+PVOID MmMapLockedPagesWithReservedMapping(PVOID at, ULONG tag, PMDL mdl,
+                                          MEMORY_CACHING_TYPE caching)
+{
+    struct addresses *addresses = at;
+
+    VCK_ASSERT_LEVEL(VCK_LEVEL_DISPATCH);
+    VCK_ASSERT(addresses->tag == tag && caching == MmCached);
+    VCK_ASSERT(mdl->MdlFlags & (MDL_PAGES_LOCKED | MDL_PARTIAL));
+    VCK_ASSERT(!(mdl->MdlFlags & (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL |
+                                  MDL_PARTIAL_HAS_BEEN_MAPPED)));
+    VCK_ASSERT(!__atomic_exchange_n(&addresses->mdl, mdl, __ATOMIC_ACQUIRE));
+    if (page_count(MmGetMdlVirtualAddress(mdl), mdl->ByteCount) > addresses->pages)
+        return NULL;
+    return map(mdl);
+}
+
+void MmUnmapReservedMapping(PVOID at, ULONG tag, PMDL mdl)
+{
+    struct addresses *addresses = at;
+
+    VCK_ASSERT_LEVEL(VCK_LEVEL_DISPATCH);
+    VCK_ASSERT(addresses->tag == tag && (mdl->MdlFlags & MDL_MAPPED_TO_SYSTEM_VA));
+    mdl->MdlFlags &= (CSHORT) ~(MDL_PARTIAL_HAS_BEEN_MAPPED | MDL_MAPPED_TO_SYSTEM_VA);
+    VCK_ASSERT(__atomic_exchange_n(&addresses->mdl, NULL, __ATOMIC_RELEASE) == mdl);
 }

@@ -444,12 +444,101 @@ static void unmappable_buffers_are_refused(void **state) VCK_CAN_WAIT
     fixture_end(&f);
 }
 
+#define PAGED_BYTES 200704u
+
+/* What the system pages: with a flag, and a buffer that is not mapped. */
+static void send_paging(struct fixture *f, struct sent *sent, UCHAR major, uint64_t offset_bytes,
+                        uint8_t *buffer)
+{
+    PIO_STACK_LOCATION next = sent_begin(f, sent, major);
+
+    next->Parameters.Read.Length = PAGED_BYTES;
+    next->Parameters.Read.ByteOffset.QuadPart = (LONGLONG)offset_bytes;
+    sent->mdl = fake_mdl_create(buffer, PAGED_BYTES);
+    sent->irp->MdlAddress = sent->mdl;
+    sent->irp->Flags |= IRP_PAGING_IO | IRP_NOCACHE;
+    sent_go(f, sent);
+}
+
+static void page(struct fixture *f, UCHAR major, uint8_t *buffers, uint32_t count) VCK_CAN_WAIT
+{
+    struct sent sent[8] = {0};
+
+    for (uint32_t i = 0; i < count; i++)
+        send_paging(f, &sent[i], major, (uint64_t)i * PAGED_BYTES,
+                    buffers + (size_t)i * PAGED_BYTES);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(sent_await(&sent[i]), STATUS_SUCCESS);
+        assert_int_equal(sent[i].information, PAGED_BYTES);
+    }
+}
+
+/* Not even addresses are left: paging goes on, one piece after the other, and nothing else does. */
+static void paging_needs_no_addresses(void **state) VCK_NO_ANALYSIS
+{
+    const struct fixture_options options = {.data_bytes = 8 * PAGED_BYTES};
+    uint8_t *buffers = aligned_alloc(4096, 8 * PAGED_BYTES + 4096);
+    struct fixture f;
+
+    (void)state;
+    fixture_begin(&f, &options);
+    assert_int_equal(fixture_bind(&f), VCK_OK);
+    fixture_encrypt(&f);
+    for (uint32_t way = 0; way < 4; way++) {
+        uint8_t *at = buffers + (way & 1 ? 1536 : 0);
+
+        f.disk->is_async = way >= 2;
+        f.disk->is_reordering = way == 3;
+        fake_mdl_fail_mappings(true);
+        assert_int_equal(transfer_now(&f, IRP_MJ_READ, 0, at, 4096, NULL),
+                         STATUS_INSUFFICIENT_RESOURCES);
+        fill_bytes(at, 8 * PAGED_BYTES, 70 + way);
+        memcpy(f.expected, at, 8 * PAGED_BYTES);
+        page(&f, IRP_MJ_WRITE, at, 8);
+        memset(at, 0, 8 * PAGED_BYTES);
+        page(&f, IRP_MJ_READ, at, 8);
+        assert_memory_equal(at, f.expected, 8 * PAGED_BYTES);
+        fake_mdl_fail_mappings(false);
+        check_all(&f);
+    }
+    free(buffers);
+    fixture_end(&f);
+}
+
+/* A piece in the middle fails: so does the whole, and the next one has the addresses. */
+static void a_failing_piece_ends_the_request(void **state) VCK_NO_ANALYSIS
+{
+    const struct fixture_options options = {.data_bytes = 8 * PAGED_BYTES};
+    uint8_t *buffer = calloc(1, PAGED_BYTES);
+    struct fixture f;
+
+    (void)state;
+    fixture_begin(&f, &options);
+    assert_int_equal(fixture_bind(&f), VCK_OK);
+    fake_mdl_fail_mappings(true);
+    for (int64_t piece = 1; piece <= 4; piece++) {
+        struct sent sent = {0};
+
+        f.disk->fail_status = STATUS_IO_DEVICE_ERROR;
+        f.disk->fail_in = piece;
+        send_paging(&f, &sent, IRP_MJ_READ, 0, buffer);
+        assert_int_equal(sent_await(&sent), STATUS_IO_DEVICE_ERROR);
+        assert_int_equal(sent.information, 0);
+        page(&f, IRP_MJ_READ, buffer, 1);
+    }
+    fake_mdl_fail_mappings(false);
+    free(buffer);
+    fixture_end(&f);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_unbound_filter_passes),
         cmocka_unit_test(a_bound_filter_encrypts),
         cmocka_unit_test(asynchronous_disks_do_as_well),
+        cmocka_unit_test(paging_needs_no_addresses),
+        cmocka_unit_test(a_failing_piece_ends_the_request),
         cmocka_unit_test(statuses_are_exact),
         cmocka_unit_test(failures_below_come_up_unchanged),
         cmocka_unit_test(large_requests_need_no_memory),
