@@ -92,6 +92,25 @@ def large_sectors():
 
 
 @tap.test
+def comes_and_goes_under_load():
+    """detached and attached under a load every byte is right, and nothing but writes refused"""
+    with new_disk(size=16 * td.MIB) as disk:
+        disk.fill()
+        disk.behave(completion=td.MIXED)
+        load = td.Background(LAB, lambda client: disk.on(client).load(
+            td.RANDOM, threads=4, depth=8, min_bytes=512, requests=20000, read_percent=50))
+        rounds = 0
+        while load.is_running():
+            disk.volume.detach()
+            disk.volume.attach()
+            rounds += 1
+        result = load.result()
+        assert result["mismatches"] == 0 and rounds > 2, (rounds, result)
+        assert result["first_error_status"] in (0, td.WRITE_PROTECTED), result
+        disk.check()
+
+
+@tap.test
 def several_volumes():
     """three volumes swept at once under load do not meet"""
     with contextlib.ExitStack() as stack:
