@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The package: vck.inf is whole, and Wine's setup installs and removes what it says."""
+"""The packages: their INFs are whole, and Wine's setup installs and removes what vck.inf says."""
 import re
 import shutil
 import sys
@@ -12,16 +12,17 @@ import tap  # noqa: E402
 import wine_lab  # noqa: E402
 
 PACKAGE = ROOT / "products/vcksys"
+INFS = (PACKAGE / "vck.inf", ROOT / "products/ndisprot/ndisprot.inf")
 CLASS = (r"HKLM\System\CurrentControlSet\Control\Class"
          r"\{71a27cdd-812a-11d0-bec7-08002be2092f}")
 SERVICE = r"HKLM\System\CurrentControlSet\Services\vck"
 
 
-def sections():
+def sections(path):
     """The INF as {section: {key or line: value}}, names in lower case, comments taken out."""
     found = {}
     current = None
-    for line in (PACKAGE / "vck.inf").read_text().splitlines():
+    for line in path.read_text().splitlines():
         line = re.sub(r'\s*;.*$', "", line).strip()
         if line.startswith("["):
             current = found.setdefault(line.strip("[]").lower(), {})
@@ -34,34 +35,36 @@ def sections():
 @tap.test
 def sections_are_there():
     """each section that is referred to is there, and each string"""
-    inf = sections()
-    referred = {value.split(",")[-1].strip().lower() for name, section in inf.items()
-                for key, value in section.items()
-                if key in ("copyfiles", "delfiles", "addreg", "delreg", "addservice")}
-    assert referred and referred <= set(inf), referred - set(inf)
-    text = (PACKAGE / "vck.inf").read_text()
-    strings = {name.lower() for name in re.findall(r"%([A-Za-z]\w*)%", text)}
-    assert strings == set(inf["strings"]), strings ^ set(inf["strings"])
+    for path in INFS:
+        inf = sections(path)
+        referred = {value.split(",")[-1].strip().lower() for name, section in inf.items()
+                    for key, value in section.items()
+                    if key in ("copyfiles", "delfiles", "addreg", "delreg", "addservice")}
+        assert referred and referred <= set(inf), referred - set(inf)
+        strings = {name.lower() for name in re.findall(r"%([A-Za-z]\w*)%", path.read_text())}
+        assert strings == set(inf["strings"]), strings ^ set(inf["strings"])
 
 
 @tap.test
 def versions_agree():
-    """INF and catalog recipe are about this version and these files"""
-    inf = sections()
+    """INFs and catalog recipes are about this version and these files"""
     version = re.search(r"version: '([^']+)'", (ROOT / "meson.build").read_text()).group(1)
-    assert inf["version"]["driverver"].split(",")[1].strip() == f"{version}.0", inf["version"]
-    recipe = (PACKAGE / "vck.cdf").read_text()
-    assert f"Name={inf['version']['catalogfile']}\n" in recipe
-    assert set(re.findall(r"^<HASH>.*=(vck\.\w+)$", recipe, re.MULTILINE)) == {
-        "vck.inf", *inf["sourcedisksfiles"]}
-    assert recipe.endswith("\n"), "the last line of a recipe has to end"
+    for path in INFS:
+        inf = sections(path)
+        assert inf["version"]["driverver"].split(",")[1].strip() == f"{version}.0", inf["version"]
+        recipe = path.with_suffix(".cdf").read_text()
+        assert f"Name={inf['version']['catalogfile']}\n" in recipe
+        assert set(re.findall(r"^<HASH>\w+\.\w+=(\w+\.\w+)$", recipe, re.MULTILINE)) == {
+            path.name, *inf["sourcedisksfiles"]}
+        assert recipe.endswith("\n"), "the last line of a recipe has to end"
 
 
 @tap.test
 def characters_are_plain():
-    """every tool reads the INF: ASCII, and lines that setup does not cut"""
-    text = (PACKAGE / "vck.inf").read_bytes().decode("ascii")
-    assert all(len(line) < 120 for line in text.splitlines())
+    """every tool reads the INFs: ASCII, and lines that setup does not cut"""
+    for path in INFS:
+        text = path.read_bytes().decode("ascii")
+        assert all(len(line) < 120 for line in text.splitlines())
 
 
 def query(lab, key, value):
