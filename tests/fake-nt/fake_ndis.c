@@ -98,24 +98,19 @@ void ndis_platform_changed(void)
     pthread_cond_broadcast(&fake.changed);
 }
 
-/* A spin lock nobody else knows raises the level. */
-void ndis_platform_enter(struct ndis_call *call) VCK_NO_ANALYSIS
+void ndis_platform_enter(struct ndis_call *call)
 {
-    struct vck_spinlock *lock = (struct vck_spinlock *)(void *)call->storage;
-
-    static_assert(sizeof(*lock) <= sizeof(call->storage), "a call's storage");
     if (call->level == PASSIVE_LEVEL || vck_current_level() == VCK_LEVEL_DISPATCH)
         return;
-    vck_spinlock_init(lock);
-    vck_spinlock_acquire(lock);
-    call->storage[7] = 1;
+    fake_raise();
+    call->storage[0] = 1;
 }
 
-void ndis_platform_leave(struct ndis_call *call) VCK_NO_ANALYSIS
+void ndis_platform_leave(struct ndis_call *call)
 {
     VCK_ASSERT(vck_current_level() == (vck_level)call->level);
-    if (call->storage[7])
-        vck_spinlock_release((struct vck_spinlock *)(void *)call->storage);
+    if (call->storage[0])
+        fake_lower();
 }
 
 /* ---- threads ---- */
