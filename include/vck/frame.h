@@ -178,6 +178,7 @@ struct vck_frame_call {
     uint8_t request_type;
     uint8_t state;
     bool is_cancelled;  /* asked for, perhaps before it is where it can be found */
+    bool is_taken;      /* out of the list it waited in, to be finished */
     bool is_cancel_due; /* the port has not heard of it yet */
     bool is_to_end;     /* a send: cancelled, by its id or with all others */
     struct vck_frames_send send;

@@ -74,9 +74,9 @@ static void end_reads(struct vck_frame_binding *binding)
     vck_link_init(&ended);
     vck_spinlock_acquire(&binding->lock);
     while ((link = vck_list_pop_front(&binding->reads)) != NULL)
-        vck_list_push_back(&ended, link);
+        vck_frame_call_take(link, &ended);
     while ((link = vck_list_pop_front(&binding->status_waits)) != NULL)
-        vck_list_push_back(&ended, link);
+        vck_frame_call_take(link, &ended);
     vck_frame_queue_empty(binding);
     vck_spinlock_release(&binding->lock);
     vck_frame_calls_finish(&ended, VCK_DELETED);

@@ -61,6 +61,7 @@ static void take_off(struct vck_frame_call *call)
 {
     VCK_ASSERT(call->state != CALL_IN_FLIGHT);
     call->state = CALL_IN_FLIGHT;
+    call->is_taken = false;
     if (call->binding)
         vck_object_reference(vck_frame_binding_object(call->binding), FRAME_TAG);
     __atomic_store_n(&call->holds, 1, __ATOMIC_SEQ_CST);
@@ -116,8 +117,9 @@ static bool unlink_call(struct vck_spinlock *lock, struct vck_frame_call *call)
     bool was_linked;
 
     vck_spinlock_acquire(lock);
-    was_linked = vck_link_is_linked(&call->link);
-    vck_link_remove(&call->link);
+    was_linked = vck_link_is_linked(&call->link) && !call->is_taken;
+    if (was_linked)
+        vck_link_remove(&call->link);
     vck_spinlock_release(lock);
     return was_linked;
 }

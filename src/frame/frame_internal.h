@@ -134,6 +134,13 @@ void vck_frame_call_prepare(struct vck_frame_call *call, enum vck_frame_call_typ
                             struct vck_frame_binding *binding);
 /* The end of a call that was taken out of wherever it was. The call may be gone afterwards. */
 void vck_frame_call_finish(struct vck_frame_call *call, vck_status status);
+/* Under the lock: puts a call that waits no longer to those to be finished without it; who cancels
+ * the call leaves it alone then. */
+static inline void vck_frame_call_take(struct vck_link *link, struct vck_link *ended)
+{
+    VCK_CONTAINER_OF(link, struct vck_frame_call, link)->is_taken = true;
+    vck_list_push_back(ended, link);
+}
 /* Ends all calls of a list nobody else can reach. */
 void vck_frame_calls_finish(struct vck_link *calls, vck_status status);
 

@@ -84,9 +84,9 @@ void vck_frame_close(struct vck_frame_opener *opener)
     binding->opener = NULL;
     binding->filter = 0;
     while ((link = vck_list_pop_front(&binding->reads)) != NULL)
-        vck_list_push_back(&ended, link);
+        vck_frame_call_take(link, &ended);
     while ((link = vck_list_pop_front(&binding->status_waits)) != NULL)
-        vck_list_push_back(&ended, link);
+        vck_frame_call_take(link, &ended);
     vck_frame_queue_empty(binding);
     if (!vck_list_is_empty(&binding->sends)) {
         binding->todo |= VCK_FRAME_DO_CANCEL_SENDS;

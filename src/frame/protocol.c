@@ -62,7 +62,7 @@ static void take_bind_waits(struct vck_frame_protocol *protocol, struct vck_link
     struct vck_link *link;
 
     while ((link = vck_list_pop_front(&protocol->bind_waits)) != NULL)
-        vck_list_push_back(ret_ended, link);
+        vck_frame_call_take(link, ret_ended);
 }
 
 static void finish_bind_waits(struct vck_frame_protocol *protocol, uint32_t answered)

@@ -14,14 +14,19 @@
 
 vck_status vck_frame_queue_prepare(struct vck_frame_binding *binding)
 {
-    uint32_t frame_bytes = binding->info.mtu_bytes + VCK_FRAME_HEADER_BYTES + 4; /* a VLAN's tag */
     uint32_t count = binding->protocol->queue_frames;
+    uint32_t mtu_bytes;
+    uint32_t frame_bytes;
     size_t data_bytes;
     struct frame_slot *slots;
 
+    vck_spinlock_acquire(&binding->lock);
+    mtu_bytes = binding->info.mtu_bytes;
+    vck_spinlock_release(&binding->lock);
+    frame_bytes = mtu_bytes + VCK_FRAME_HEADER_BYTES + 4; /* a VLAN's tag */
     if (binding->slots && binding->slot_bytes >= frame_bytes)
         return VCK_OK;
-    if (frame_bytes < binding->info.mtu_bytes || frame_bytes > UINT32_MAX - SLOT_ALIGNMENT)
+    if (frame_bytes < mtu_bytes || frame_bytes > UINT32_MAX - SLOT_ALIGNMENT)
         return VCK_SIZE_MISMATCH;
     frame_bytes = (frame_bytes + SLOT_ALIGNMENT - 1) / SLOT_ALIGNMENT * SLOT_ALIGNMENT;
     data_bytes = sizeof(*slots) * count;
@@ -226,7 +231,7 @@ static bool arrive(struct vck_frame_binding *binding, struct vck_frames_received
     }
     if (give(binding, VCK_CONTAINER_OF(link, struct vck_frame_call, link), received, may_keep,
              &is_kept)) {
-        vck_list_push_back(ended, link);
+        vck_frame_call_take(link, ended);
     } else {
         vck_list_push_front(&binding->reads, link);
         binding->statistics.dropped_frames++;
@@ -392,7 +397,7 @@ void vck_frame_on_status(struct vck_frames_binding *port, const struct vck_frame
         if (link) {
             struct vck_frame_call *call = VCK_CONTAINER_OF(link, struct vck_frame_call, link);
             call->status = tell_status(call, status->code, status->data, size_bytes);
-            vck_list_push_back(&ended, link);
+            vck_frame_call_take(link, &ended);
         } else if (binding->opener) {
             keep_status(binding, status);
         }

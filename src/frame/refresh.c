@@ -47,13 +47,23 @@ static void answered(struct vck_frame_call *call)
     vck_frame_binding_work(binding);
 }
 
+static uint32_t filter_of(struct vck_frame_binding *binding)
+{
+    uint32_t filter;
+
+    vck_spinlock_acquire(&binding->lock);
+    filter = binding->filter;
+    vck_spinlock_release(&binding->lock);
+    return filter;
+}
+
 static void ask(struct vck_frame_binding *binding)
 {
     struct refresh *refresh = &binding->refresh;
     const struct question *question = &questions[refresh->step];
 
     if (question->oid == VCK_OID_GEN_CURRENT_PACKET_FILTER) {
-        vck_store_le32(refresh->data, binding->filter);
+        vck_store_le32(refresh->data, filter_of(binding));
         vck_frame_set_init(&refresh->call, binding, question->oid, refresh->data, 4);
     } else {
         vck_frame_query_init(&refresh->call, binding, question->oid, refresh->data,
@@ -122,7 +132,7 @@ void vck_frame_refresh_step(struct vck_frame_binding *binding)
     vck_status status = take_answer(binding);
 
     refresh->step++;
-    if (status == VCK_OK && refresh->step < VCK_ARRAY_COUNT(questions) - (binding->filter == 0))
+    if (status == VCK_OK && refresh->step < VCK_ARRAY_COUNT(questions) - (filter_of(binding) == 0))
         ask(binding);
     else
         end(binding, status);
