@@ -10,6 +10,8 @@ help:
 	@echo 'make test     every check; ends with "N passed, N failed"'
 	@echo 'make build    build vck and vckd into $(RELEASE)'
 	@echo 'make drivers  build vck.sys, vck.exe and what tests them into build/nt'
+	@echo 'make loader   build vckboot.efi, the boot loader, into build/loader'
+	@echo 'make test-boot  boot machines with it under QEMU'
 	@echo 'make test-wine  load the drivers under Wine and try everything there'
 	@echo 'make install  install them (PREFIX=$(PREFIX), DESTDIR honoured)'
 	@echo 'make fuzz     each fuzzer for 60 seconds (FUZZ_SECONDS)'
@@ -28,12 +30,20 @@ drivers:
 	@tools/setup nt
 	@$(PYTHON) tools/run-tests --build nt
 
+loader:
+	@tools/setup loader
+	@$(PYTHON) tools/run-tests --build loader
+
 demo: build
 	@$(PYTHON) tools/demo --build-dir $(RELEASE)
 
 test:
-	@tools/setup nt
+	@tools/setup nt boot
 	@$(PYTHON) tools/run-tests
+
+test-boot:
+	@tools/setup nt boot
+	@$(PYTHON) tools/run-tests --only boot
 
 test-wine:
 	@tools/setup nt
@@ -65,4 +75,4 @@ format:
 clean:
 	rm -rf build
 
-.PHONY: help setup build drivers demo test test-wine fuzz crash bench install format-check format clean
+.PHONY: help setup build drivers loader demo test test-boot test-wine fuzz crash bench install format-check format clean
