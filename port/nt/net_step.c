@@ -290,13 +290,14 @@ static bool digest_recv(struct net_lane *lane, struct vck_socket_io *io)
            io->done_bytes >= total_bytes(io);
 }
 
-/* A provider that takes no chains says so once. */
+/* A provider that takes no chains says so once, or gives no reason. */
 static bool is_chain_refused(struct net_lane *lane)
 {
     struct net_call *call = lane->call;
 
-    if (!call->is_chain || call->information != 0 ||
-        vck_nt_net_status(call->status) != VCK_UNSUPPORTED)
+    if (!call->is_chain || call->information != 0)
+        return false;
+    if (call->status != STATUS_UNSUCCESSFUL && vck_nt_net_status(call->status) != VCK_UNSUPPORTED)
         return false;
     __atomic_store_n(&lane->socket->stack->is_flat_only, 1, __ATOMIC_RELAXED);
     return true;

@@ -92,7 +92,7 @@ static void sockets_and_timers_share_the_worker(void **state) VCK_CAN_WAIT
     for (int i = 0; i < PAIRS; i++) {
         struct vck_socket *a;
         struct vck_socket *b;
-        connected_pair(world.network, i % 2 ? VCK_ADDRESS_IPV4 : VCK_ADDRESS_IPV6, &a, &b);
+        connected_pair(world.network, i % 2 ? VCK_ADDRESS_IPV4 : NET_TEST_IPV6, &a, &b);
         spawn_end(&world, &ends[2 * i], a, true);
         spawn_end(&world, &ends[2 * i + 1], b, false);
     }

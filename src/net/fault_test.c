@@ -35,7 +35,7 @@ static vck_status everything(void) VCK_CAN_WAIT
 {
     struct vck_network *network = NULL;
     struct vck_listener listener = {.socket = NULL};
-    struct vck_address local = vck_address_loopback(VCK_ADDRESS_IPV4, 0);
+    struct vck_address local = vck_address_loopback(VCK_ADDRESS_IPV4, net_test_port());
     struct vck_address answers[4];
     uint32_t count;
     vck_status status = vck_network_create(NULL, &network);
@@ -150,7 +150,7 @@ static void many_connections_at_once(void **state) VCK_CAN_WAIT
     struct rlimit wide = {.rlim_cur = before.rlim_max, .rlim_max = before.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &wide), 0);
     struct vck_network *network = started_network();
-    struct vck_address local = vck_address_loopback(VCK_ADDRESS_IPV6, 0);
+    struct vck_address local = vck_address_loopback(NET_TEST_IPV6, net_test_port());
     struct vck_listener listener;
     static struct vck_socket *clients[MANY];
     static struct vck_socket *servers[MANY];
@@ -158,7 +158,7 @@ static void many_connections_at_once(void **state) VCK_CAN_WAIT
     static uint32_t got[MANY];
     assert_ok(vck_listener_open(network, &local, MANY, &listener));
     for (uint32_t i = 0; i < MANY; i++) {
-        clients[i] = tcp(network, VCK_ADDRESS_IPV6);
+        clients[i] = tcp(network, NET_TEST_IPV6);
         assert_ok(vck_socket_connect(clients[i], &listener.address));
         assert_ok(vck_listener_next(&listener, &servers[i], NULL));
         vck_socket_recv_exact_init(&calls[i], servers[i], &got[i], sizeof(got[i]));

@@ -27,6 +27,17 @@
 /* Called before a listener is opened that is to hold so many connections. */
 #define net_test_set_backlog(count) ((void)(count))
 #endif
+#ifndef NET_TEST_SYSTEM
+/* Systems that lack something say what, and which port to listen at when they do not tell. */
+#define net_test_has_ipv6      true
+#define net_test_has_datagrams true
+#define net_test_can_be_full   true
+#define net_test_port()        0
+#endif
+
+/* IPv6 where there is any. */
+#define NET_TEST_FAMILY_COUNT (net_test_has_ipv6 ? 2u : 1u)
+#define NET_TEST_IPV6         (net_test_has_ipv6 ? VCK_ADDRESS_IPV6 : VCK_ADDRESS_IPV4)
 
 #define assert_ok(call)               assert_int_equal((call), VCK_OK)
 #define assert_status(call, expected) assert_int_equal((call), (expected))
@@ -72,28 +83,9 @@ static inline struct vck_listener listening(struct vck_network *network,
                                             enum vck_address_family family) VCK_CAN_WAIT
 {
     struct vck_listener listener = {.socket = NULL};
-    struct vck_address local = vck_address_loopback(family, 0);
+    struct vck_address local = vck_address_loopback(family, net_test_port());
     assert_ok(vck_listener_open(network, &local, 128, &listener));
     return listener;
-}
-
-/* Two ends of one connection. */
-static inline void connected_pair(struct vck_network *network, enum vck_address_family family,
-                                  struct vck_socket **ret_client,
-                                  struct vck_socket **ret_server) VCK_CAN_WAIT
-{
-    struct vck_listener listener = listening(network, family);
-    *ret_client = tcp(network, family);
-    assert_ok(vck_socket_connect(*ret_client, &listener.address));
-    assert_ok(vck_listener_next(&listener, ret_server, NULL));
-    vck_listener_close(&listener);
-}
-
-static inline void pause_ns(uint64_t duration_ns) VCK_CAN_WAIT
-{
-    struct vck_sleep nap;
-    vck_sleep_init(&nap, duration_ns);
-    vck_block_on(&nap.future);
 }
 
 /* Begins a call that is to stay pending. */
@@ -106,6 +98,36 @@ static inline vck_status finish_call(struct vck_socket_call *call) VCK_CAN_WAIT
 {
     vck_block_on(&call->call.future);
     return call->io.status;
+}
+
+/* A system is known that closes the connection accepted last together with its listener, unless
+ * the listener waits for another. */
+static inline void close_waiting(struct vck_listener *listener) VCK_CAN_WAIT
+{
+    struct vck_socket_call next;
+    vck_listener_next_init(&next, listener);
+    begin_pending(&next);
+    vck_listener_close(listener);
+    assert_status(finish_call(&next), VCK_CANCELLED);
+}
+
+/* Two ends of one connection. */
+static inline void connected_pair(struct vck_network *network, enum vck_address_family family,
+                                  struct vck_socket **ret_client,
+                                  struct vck_socket **ret_server) VCK_CAN_WAIT
+{
+    struct vck_listener listener = listening(network, family);
+    *ret_client = tcp(network, family);
+    assert_ok(vck_socket_connect(*ret_client, &listener.address));
+    assert_ok(vck_listener_next(&listener, ret_server, NULL));
+    close_waiting(&listener);
+}
+
+static inline void pause_ns(uint64_t duration_ns) VCK_CAN_WAIT
+{
+    struct vck_sleep nap;
+    vck_sleep_init(&nap, duration_ns);
+    vck_block_on(&nap.future);
 }
 
 #endif

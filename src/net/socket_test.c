@@ -61,7 +61,7 @@ static void tcp_echoes_over_ipv4_and_ipv6(void **state) VCK_CAN_WAIT
     (void)state;
     size_t live = vck_alloc_live_count();
     struct vck_network *network = started_network();
-    for (size_t f = 0; f < VCK_ARRAY_COUNT(families); f++) {
+    for (size_t f = 0; f < NET_TEST_FAMILY_COUNT; f++) {
         struct echo echo;
         echo_start(&echo, network, families[f]);
         for (uint32_t i = 0; i < 5; i++) {
@@ -85,7 +85,7 @@ static void addresses_of_both_ends_agree(void **state) VCK_CAN_WAIT
     (void)state;
     size_t live = vck_alloc_live_count();
     struct vck_network *network = started_network();
-    for (size_t f = 0; f < VCK_ARRAY_COUNT(families); f++) {
+    for (size_t f = 0; f < NET_TEST_FAMILY_COUNT; f++) {
         struct vck_listener listener = listening(network, families[f]);
         struct vck_socket *client = tcp(network, families[f]);
         struct vck_socket *server;
@@ -212,7 +212,7 @@ static void nobody_listening_is_refused(void **state) VCK_CAN_WAIT
     (void)state;
     size_t live = vck_alloc_live_count();
     struct vck_network *network = started_network();
-    for (size_t f = 0; f < VCK_ARRAY_COUNT(families); f++) {
+    for (size_t f = 0; f < NET_TEST_FAMILY_COUNT; f++) {
         struct vck_listener listener = listening(network, families[f]);
         struct vck_address nobody = listener.address;
         struct vck_socket *client = tcp(network, families[f]);
@@ -288,7 +288,7 @@ static void pieces_are_sent_and_received_as_one(void **state) VCK_CAN_WAIT
         out[i] = (struct vck_socket_buffer){sent + at, i};
         in[PIECES - 1 - i] = (struct vck_socket_buffer){got + sizeof(got) - at - i, i};
     }
-    connected_pair(network, VCK_ADDRESS_IPV6, &client, &server);
+    connected_pair(network, NET_TEST_IPV6, &client, &server);
     vck_socket_send_all_init(&send, client, NULL, 0);
     vck_socket_call_set_buffers(&send, out, PIECES);
     vck_socket_recv_exact_init(&recv, server, NULL, 0);
@@ -364,7 +364,7 @@ static void udp_echoes_over_ipv4_and_ipv6(void **state) VCK_CAN_WAIT
     (void)state;
     size_t live = vck_alloc_live_count();
     struct vck_network *network = started_network();
-    for (size_t f = 0; f < VCK_ARRAY_COUNT(families); f++) {
+    for (size_t f = 0; f < NET_TEST_FAMILY_COUNT; f++) {
         struct vck_address addresses[2];
         struct vck_socket *a = udp(network, families[f], &addresses[0]);
         struct vck_socket *b = udp(network, families[f], &addresses[1]);

@@ -332,6 +332,7 @@ static void NTAPI image_loaded(PUNICODE_STRING path, HANDLE process, PIMAGE_INFO
     driver->size_bytes = read_u32(headers + PE_IMAGE_SIZE_AT);
     driver->entry = base + read_u32(headers + PE_ENTRY_AT);
     patch_imports(base);
+    verify_netio_prepare();
     divert_entry(driver);
     driver->is_loaded = true;
     if (driver == &drivers[driver_count])

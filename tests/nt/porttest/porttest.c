@@ -10,11 +10,6 @@
 
 DRIVER_INITIALIZE DriverEntry VCK_CAN_WAIT;
 
-static const struct porttest *const groups[] = {
-    porttest_memory,  porttest_locks, porttest_events,
-    porttest_threads, porttest_time,  porttest_tasks,
-};
-
 bool porttest_has_levels(void)
 {
     KIRQL before;
@@ -53,9 +48,11 @@ static NTSTATUS NTAPI dispatch_control(DEVICE_OBJECT *device, IRP *irp) VCK_CAN_
     size_t capacity_bytes = stack->Parameters.DeviceIoControl.OutputBufferLength;
     if (capacity_bytes == 0)
         return complete(irp, STATUS_BUFFER_TOO_SMALL, 0);
-    return complete(irp, STATUS_SUCCESS,
-                    porttest_run_all(groups, VCK_ARRAY_COUNT(groups),
-                                     irp->AssociatedIrp.SystemBuffer, capacity_bytes));
+    const struct porttest *const *groups;
+    size_t count = porttest_groups(&groups);
+    return complete(
+        irp, STATUS_SUCCESS,
+        porttest_run_all(groups, count, irp->AssociatedIrp.SystemBuffer, capacity_bytes));
 }
 
 #define NAME_MAX 64u

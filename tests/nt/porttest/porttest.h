@@ -14,7 +14,9 @@
 
 struct porttest {
     const char *name;
-    void (*run)(void); /* may wait */
+    void (*run)(void); /* may wait; NULL: the next */
+    void (*run_with)(const void *context);
+    const void *context;
 };
 
 extern const struct porttest porttest_memory[];
@@ -34,6 +36,9 @@ void porttest_skip(const char *why);
 
 /* Whether raising the level is visible: kernels that only imitate levels show PASSIVE. PASSIVE. */
 bool porttest_has_levels(void);
+
+/* What the driver runs: the number of groups. */
+size_t porttest_groups(const struct porttest *const **ret_groups) VCK_CAN_WAIT;
 
 /* Commits the misuse of that number and does not return, where it is noticed; false: there is no
  * such one. In the kernel. */

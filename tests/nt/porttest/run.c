@@ -57,7 +57,10 @@ static void run_one(struct report *report, const struct porttest *test) VCK_CAN_
     size_t live_before = vck_alloc_live_count();
     current.has_failed = 0;
     current.skip_reason = NULL;
-    test->run();
+    if (test->run)
+        test->run();
+    else
+        test->run_with(test->context);
     vck_threads_fini();
     CHECK(vck_alloc_live_count() == live_before);
     char *at = report->text + report->used_bytes;
