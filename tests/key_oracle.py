@@ -139,6 +139,27 @@ def read_tables(image, volume_id, header):
     return sorted(tables, key=lambda table: -table.generation)
 
 
+class Backup:
+    """A file of vck key backup, opened with the secret; raises InvalidTag with a wrong one."""
+
+    def __init__(self, data, secret):
+        (magic, version, zero, size, record_size, self.volume_id, self.created, nonce,
+         zero_too) = struct.unpack_from("<4sHHII16sQ12s12s", data)
+        assert magic == b"VCKS" and version == 1 and zero == 0 and not any(zero_too)
+        assert size == len(data)
+        slot = Slot(data[64:64 + record_size])
+        key = slot.open(self.volume_id, secret)
+        if key is None:
+            raise InvalidTag
+        key = hkdf(self.volume_id, key, b"VCK key backup")
+        payload = AESGCM(key).decrypt(nonce, data[64 + record_size:], data[:64 + record_size])
+        self.disk_size, self.block, vmk_size = struct.unpack_from("<Q512sI", payload)
+        self.vmk = payload[524:524 + vmk_size]
+        table_size = struct.unpack_from("<I", payload, 524 + vmk_size)[0]
+        self.table = payload[528 + vmk_size:]
+        assert len(self.table) == table_size
+
+
 def recovery_text(key):
     return "-".join(f"{piece * 11:06d}" for piece in struct.unpack("<8H", key))
 

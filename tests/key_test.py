@@ -363,6 +363,130 @@ def prepare_with_a_passphrase():
             vck("prepare", "--force", "image", code=USAGE, says="no terminal")
 
 
+# ---- all slots at once ----
+
+def fvek():
+    """Under whichever VMK the newest slot 0 gives to the first passphrase."""
+    found, volume_id = tables()
+    vmk = found[0].slots[0].open(volume_id, FIRST.encode())
+    block = jvck_oracle.decode_block(Path("image").read_bytes()[-512:], vmk)
+    return vmk, block.key1 + block.key2
+
+
+@tap.test
+def rotate():
+    """rotate: another VMK everywhere, nothing of the old one left, the FVEK the same"""
+    with volume():
+        old_record = tables()[0][0].slots[0].record
+        before = fvek()
+        vck("key", "rotate", "--key-file", "first", "image", says="new volume master key")
+        vmk, after = fvek()
+        assert before[0] == VMK != vmk and after == before[1]
+        assert opened_by(FIRST.encode(), 0, vmk)
+        assert old_record[160:208] not in Path("image").read_bytes()
+        vck("info", "--vmk-file", "vmk", "image", code=WRONG_KEY)
+        vck("check", "--vmk-file", "vmk", "image", code=WRONG_KEY)
+
+
+@tap.test
+def rotate_with_other_slots():
+    """rotate: slots whose secret is not at hand stop it, or go with --force"""
+    with volume():
+        vck("key", "add", "--key-file", "first", "--new-key-file", "second", *CHEAP, "image")
+        with unchanged():
+            vck("key", "rotate", "--key-file", "first", "image", code=REFUSED, says="slot 1")
+            vck("key", "rotate", "--key-file", "first", "--new-vmk", "new", "image", code=REFUSED)
+            assert not os.path.exists("new")
+            vck("key", "rotate", "--vmk-file", "vmk", "--force", "image", code=USAGE,
+                says="no slot would hold")
+        terminal = Terminal("key", "rotate", "--key-file", "first", "image")
+        terminal.expect("Passphrase of slot 1: ")
+        terminal.type("something else")
+        terminal.expect("slot 1 does not open")
+        terminal.expect("Passphrase of slot 1: ")
+        terminal.type(SECOND)
+        code, rest = terminal.end()
+        assert code == OK, rest
+        vck("key", "test", "--key-file", "second", "image", says="slot 1")
+        vck("key", "rotate", "--key-file", "second", "--force", "--new-vmk", "new", "image",
+            says="slot 0 is removed")
+        vck("key", "test", "--key-file", "first", "image", code=WRONG_KEY)
+        vck("key", "test", "--key-file", "second", "image", says="slot 1")
+        assert json.loads(vck("info", "--json", "--vmk-file", "new", "image"))["status"] == "OK"
+
+
+@tap.test
+def rotate_without_slots():
+    """rotate --new-vmk: a volume whose key is a file gets another"""
+    with volume(slots=False):
+        vck("key", "rotate", "--vmk-file", "vmk", "--new-vmk", "new", "image")
+        assert json.loads(vck("info", "--json", "--vmk-file", "new", "image"))["status"] == "OK"
+        vck("info", "--vmk-file", "vmk", "image", code=WRONG_KEY)
+        with unchanged():
+            vck("key", "rotate", "--vmk-file", "new", "--new-vmk", "vmk", "image", code=REFUSED,
+                says="exists already")
+
+
+@tap.test
+def backup_and_restore():
+    """backup: another implementation reads it; restore: erased slots come back"""
+    with volume():
+        vck("key", "backup", "--key-file", "first", "--new-key-file", "second", *CHEAP, "image",
+            "saved")
+        assert os.stat("saved").st_mode & 0o777 == 0o600
+        backup = oracle.Backup(Path("saved").read_bytes(), SECOND.encode())
+        image = Path("image").read_bytes()
+        assert backup.vmk == VMK and backup.disk_size == MIB
+        assert backup.volume_id == image[-512:][32:48]
+        assert jvck_oracle.decode_block(backup.block, VMK)
+        assert backup.table[96:] == tables()[0][0].bytes[96:]
+        vck("key", "erase", "--force", "image")
+        vck("key", "restore", "--key-file", "second", "image", "saved", says="1 key slots again")
+        assert opened_by(FIRST.encode(), 0)
+        with unchanged():
+            vck("key", "backup", "--key-file", "first", "--new-key-file", "second", *CHEAP,
+                "image", "saved", code=REFUSED, says="cannot create saved")
+            vck("key", "backup", "--key-file", "first", "--new-key-file", "second", "image",
+                code=USAGE, says="needs a FILE")
+            vck("key", "test", "--key-file", "first", "image", "saved", code=USAGE,
+                says="takes no FILE")
+
+
+@tap.test
+def restore_refuses():
+    """restore: another volume's, a changed or a wrong file, a rotated volume: nothing written"""
+    with volume():
+        vck("key", "backup", "--key-file", "first", "--new-key-file", "second", *CHEAP, "image",
+            "saved")
+        Path("kept").write_bytes(Path("image").read_bytes())
+        changed = bytearray(Path("saved").read_bytes())
+        changed[-20] ^= 1
+        private("changed", bytes(changed))
+        private("cut", bytes(changed[:300]))
+        restore = ("key", "restore", "--key-file", "second", "image")
+        with unchanged():
+            vck(*restore, "changed", code=WRONG_KEY, says="was changed")
+            vck(*restore, "cut", code=PROBLEMS, says="part of it is missing")
+            vck(*restore, "first", code=PROBLEMS, says="not a backup")
+            vck("key", "restore", "--key-file", "first", "image", "saved", code=WRONG_KEY)
+        vck("key", "rotate", "--key-file", "first", "image")
+        with unchanged():
+            vck(*restore, "saved", code=REFUSED, says="another volume master key since")
+        vck(*restore, "--force", "saved")
+        assert opened_by(FIRST.encode(), 0)
+        data = bytearray(Path("image").read_bytes())
+        data[MIB - 262144:] = bytes(262144)
+        Path("image").write_bytes(data)
+        with unchanged():
+            vck(*restore, "saved", code=REFUSED, says="metadata is lost")
+        vck(*restore, "--force", "saved")
+        assert opened_by(FIRST.encode(), 0)
+        vck("prepare", "--force", "--vmk-file", "vmk", "--metadata-size", "128K", "image")
+        with unchanged():
+            vck(*restore, "saved", code=REFUSED, says="of another volume")
+            vck(*restore, "--force", "saved", code=REFUSED, says="of another volume")
+
+
 # ---- the terminal ----
 
 class Terminal:

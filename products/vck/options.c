@@ -97,11 +97,11 @@ static const struct verb verbs[] = {
      run_map},
     {"check", "VOLUME", 1, 1, "compare replicas, journal and sizes of a volume not attached",
      OPTION_BIT(REPAIR) | OPTION_BIT(USE_REPLICA) | OFFLINE, run_check},
-    {"key", "ACTION VOLUME", 2, 2,
-     "list, add, remove, change, test or label the key slots of a volume not attached, or erase "
-     "all",
+    {"key", "ACTION VOLUME", 2, 3,
+     "list, test, add, remove, change, label, rotate, backup FILE, restore FILE or erase the key "
+     "slots of a volume",
      OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(LABEL) | OPTION_BIT(TYPE) |
-         OPTION_BIT(FORCE) | NEW_KEY | OFFLINE,
+         OPTION_BIT(FORCE) | OPTION_BIT(NEW_VMK) | NEW_KEY | OFFLINE,
      run_key},
     {"bench", "", 0, 0, "measure the cipher", OPTION_BIT(SIZE) | OPTION_BIT(LOCAL) | QUERY,
      run_bench},

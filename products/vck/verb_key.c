@@ -8,29 +8,15 @@
 #include <time.h>
 #include "port/port.h"
 #include "products/vck/json.h"
-#include "products/vck/key.h"
+#include "products/vck/key_work.h"
 #include "products/vck/os.h"
 #include "vck/disk_io.h"
 
 #define WORK_TAG VCK_TAG('C', 'v', 'k', 'y')
 
-struct work {
-    const struct command *command;
-    char path[VOLUME_PATH_BYTES];
-    struct vck_disk *disk;
-    struct key_access access;
-    struct vck_key_session session;
-    uint32_t number; /* of --slot */
-};
-
-static struct vck_bytes vmk_of(const struct work *w)
-{
-    return (struct vck_bytes){w->access.vmk.data, w->access.vmk.size_bytes};
-}
-
 /* ---- words ---- */
 
-static const char *type_text(uint16_t type)
+const char *type_text(uint16_t type)
 {
     static const char *const texts[] = {[VCK_KEY_PASSPHRASE] = "passphrase",
                                         [VCK_KEY_FILE] = "key-file",
@@ -151,7 +137,7 @@ static int list_tables(struct work *w, const struct vck_key_tables *tables)
 {
     bool has_key = w->access.vmk.data != NULL;
     const struct vck_key_table *table =
-        has_key ? vck_key_tables_current(tables, vmk_of(w)) : tables->tables;
+        has_key ? vck_key_tables_current(tables, work_vmk(w)) : tables->tables;
     if (!has_key && tables->table_count == 0)
         table = NULL;
     if (has_key && table == NULL && tables->table_count > 0)
@@ -217,15 +203,14 @@ static int test(struct work *w) VCK_CAN_WAIT
 
 /* ---- changes ---- */
 
-/* The disk alone, the key that opens it, and the slots as they are. */
-static int begin(struct work *w, bool start_over) VCK_CAN_WAIT
+int work_begin(struct work *w, unsigned flags, bool start_over)
 {
-    int code = open_disk(w->command, w->path, 0, &w->disk);
+    int code = open_disk(w->command, w->path, flags, &w->disk);
     if (code == EXIT_OK)
         code = key_access_open(w->command, w->path, w->disk, &w->access);
     if (code != EXIT_OK)
         return code;
-    vck_status status = vck_key_session_open(&w->session, w->disk, vmk_of(w), start_over);
+    vck_status status = vck_key_session_open(&w->session, w->disk, work_vmk(w), start_over);
     if (status == VCK_WRONG_KEY)
         return report(w->command, EXIT_WRONG_KEY, "%s: the key does not open it", w->path);
     if ((status == VCK_TAMPERED || status == VCK_CHECKSUM_MISMATCH) &&
@@ -278,7 +263,7 @@ static int add(struct work *w) VCK_CAN_WAIT
     if (code == EXIT_OK)
         code = read_label(w->command, &spec.label);
     if (code == EXIT_OK)
-        code = begin(w, option_given(w->command, OPTION_FORCE));
+        code = work_begin(w, 0, option_given(w->command, OPTION_FORCE));
     if (code == EXIT_OK)
         code = choose_number(w);
     if (code == EXIT_OK)
@@ -286,7 +271,7 @@ static int add(struct work *w) VCK_CAN_WAIT
     if (code == EXIT_OK) {
         spec.number = (uint16_t)w->number;
         spec.kdf = slot.kdf;
-        code = slot_put(w->command, &w->session, &spec, new_slot_secret(&slot), vmk_of(w));
+        code = slot_put(w->command, &w->session, &spec, new_slot_secret(&slot), work_vmk(w));
     }
     if (code == EXIT_OK)
         code = session_commit(w->command, w->path, &w->session);
@@ -298,8 +283,7 @@ static int add(struct work *w) VCK_CAN_WAIT
     return code;
 }
 
-/* How many slots are left that somebody could open here. */
-static uint32_t count_usable(const struct vck_key_table *table)
+uint32_t count_usable(const struct vck_key_table *table)
 {
     struct vck_key_slot slot;
     struct vck_key_kdf kdf;
@@ -312,7 +296,7 @@ static uint32_t count_usable(const struct vck_key_table *table)
 static int remove_slot(struct work *w) VCK_CAN_WAIT
 {
     struct vck_key_slot slot;
-    int code = begin(w, false);
+    int code = work_begin(w, 0, false);
     if (code == EXIT_OK)
         code = find_slot(w, &slot);
     if (code != EXIT_OK)
@@ -336,7 +320,7 @@ static int change(struct work *w) VCK_CAN_WAIT
 {
     struct new_slot made = {0};
     struct vck_key_slot slot;
-    int code = begin(w, false);
+    int code = work_begin(w, 0, false);
     if (code == EXIT_OK && !option_given(w->command, OPTION_SLOT)) {
         if (!w->access.by_slot)
             code = report_usage(w->command, "--slot is needed beside --vmk-file");
@@ -356,7 +340,7 @@ static int change(struct work *w) VCK_CAN_WAIT
             .label = {(const uint8_t *)slot.label, strlen(slot.label)},
             .kdf = made.kdf,
         };
-        code = slot_put(w->command, &w->session, &spec, new_slot_secret(&made), vmk_of(w));
+        code = slot_put(w->command, &w->session, &spec, new_slot_secret(&made), work_vmk(w));
     }
     if (code == EXIT_OK)
         code = session_commit(w->command, w->path, &w->session);
@@ -374,7 +358,7 @@ static int label(struct work *w) VCK_CAN_WAIT
     struct vck_bytes text;
     int code = read_label(w->command, &text);
     if (code == EXIT_OK)
-        code = begin(w, false);
+        code = work_begin(w, 0, false);
     if (code == EXIT_OK)
         code = find_slot(w, &slot);
     if (code != EXIT_OK)
@@ -383,46 +367,6 @@ static int label(struct work *w) VCK_CAN_WAIT
     if (status != VCK_OK)
         return key_explain(w->command, w->path, status);
     return session_commit(w->command, w->path, &w->session);
-}
-
-/* ---- the end ---- */
-
-static int confirm(const struct work *w)
-{
-    char answer[16] = {0};
-    size_t size = 0;
-    if (option_given(w->command, OPTION_FORCE))
-        return EXIT_OK;
-    if (!os_can_ask())
-        return report_usage(w->command, "--force is needed where no terminal can be asked");
-    fprintf(stderr,
-            "All key slots of %s go, for good. Only somebody who has the volume master key, or a\n"
-            "backup of the slots, can open the volume then.\n",
-            w->path);
-    int error = os_ask("Type erase to do it: ", false, answer, sizeof(answer), &size);
-    if (error == 0 && size == 5 && memcmp(answer, "erase", 5) == 0)
-        return EXIT_OK;
-    return report(w->command, EXIT_REFUSED, "nothing was changed");
-}
-
-static int erase(struct work *w) VCK_CAN_WAIT
-{
-    uint32_t failed;
-    int code = open_disk(w->command, w->path, 0, &w->disk);
-    if (code == EXIT_OK)
-        code = confirm(w);
-    if (code != EXIT_OK)
-        return code;
-    vck_status status = vck_key_erase(w->disk, &failed);
-    if (status == VCK_IO && failed > 0)
-        return report(w->command, EXIT_PROBLEMS,
-                      "%s: %u replicas could not be written and may "
-                      "still hold their slots",
-                      w->path, failed);
-    if (status != VCK_OK)
-        return key_explain(w->command, w->path, status);
-    puts("all key slots are erased");
-    return EXIT_OK;
 }
 
 /* ---- which ---- */
@@ -436,16 +380,20 @@ static const struct action {
     const char *name;
     uint64_t options;
     uint64_t needed;
+    unsigned operands;
     int (*run)(struct work *work);
 } actions[] = {
-    {"list", UNLOCK | OPTION_BIT(JSON), 0, list},
-    {"test", OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(JSON), 0, test},
-    {"add", UNLOCK | SECRET | OPTION_BIT(TYPE) | OPTION_BIT(SLOT) | OPTION_BIT(LABEL), 0, add},
-    {"remove", UNLOCK | OPTION_BIT(SLOT) | OPTION_BIT(FORCE), OPTION_BIT(SLOT), remove_slot},
-    {"change", UNLOCK | SECRET | OPTION_BIT(SLOT), 0, change},
+    {"list", UNLOCK | OPTION_BIT(JSON), 0, 2, list},
+    {"test", OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(JSON), 0, 2, test},
+    {"add", UNLOCK | SECRET | OPTION_BIT(TYPE) | OPTION_BIT(SLOT) | OPTION_BIT(LABEL), 0, 2, add},
+    {"remove", UNLOCK | OPTION_BIT(SLOT) | OPTION_BIT(FORCE), OPTION_BIT(SLOT), 2, remove_slot},
+    {"change", UNLOCK | SECRET | OPTION_BIT(SLOT), 0, 2, change},
     {"label", UNLOCK | OPTION_BIT(SLOT) | OPTION_BIT(LABEL), OPTION_BIT(SLOT) | OPTION_BIT(LABEL),
-     label},
-    {"erase", OPTION_BIT(FORCE), 0, erase},
+     2, label},
+    {"rotate", UNLOCK | OPTION_BIT(NEW_VMK) | OPTION_BIT(FORCE), 0, 2, key_rotate},
+    {"backup", UNLOCK | SECRET, 0, 3, key_backup},
+    {"restore", OPTION_BIT(KEY_FILE) | OPTION_BIT(FORCE), 0, 3, key_restore},
+    {"erase", OPTION_BIT(FORCE), 0, 2, key_erase},
 };
 
 static int find_action(const struct command *command, const struct action **ret_action)
@@ -457,8 +405,8 @@ static int find_action(const struct command *command, const struct action **ret_
         }
     }
     return report_usage(command,
-                        "there is no action %s; list, test, add, remove, change, label or erase is "
-                        "expected",
+                        "there is no action %s; list, test, add, remove, change, label, rotate, "
+                        "backup, restore or erase is expected",
                         command->operands[0]);
 }
 
@@ -471,7 +419,11 @@ static int check_options(const struct command *command, const struct action *act
         if (!is_given && (action->needed >> id & 1) != 0)
             return report_usage(command, "%s needs %s", action->name, option_name(id));
     }
-    return EXIT_OK;
+    if (command->operand_count == action->operands)
+        return EXIT_OK;
+    return report_usage(
+        command, action->operands == 3 ? "%s needs a FILE behind VOLUME" : "%s takes no FILE",
+        action->name);
 }
 
 int run_key(const struct command *command)

@@ -15,6 +15,7 @@
 
 #include "crash_disk.h"
 #include "vck/block.h"
+#include "vck/key_backup.h"
 #include "vck/key_store.h"
 #include "vck/future.h"
 #include "vck/prepare.h"
@@ -159,6 +160,28 @@ static vck_status run_rotate(struct vck_disk *disk, struct vck_bytes key) VCK_CA
     return status;
 }
 
+/* The backup is of a volume with the slots 0 and 2. */
+static vck_status edit_restore(struct vck_key_session *session,
+                               struct vck_bytes key) VCK_NO_ANALYSIS
+{
+    static struct vck_key_backup backup;
+    if (vck_key_table_remove(session->table, 1) != VCK_OK)
+        return VCK_NOT_FOUND;
+    vck_status status = put(session, 2, 2, key, true);
+    if (status == VCK_OK)
+        status = vck_key_backup_take(session, 0, &backup);
+    if (status == VCK_OK)
+        status = vck_key_backup_restore(&backup, session->store.disk, false);
+    vck_key_backup_fini(&backup);
+    return status == VCK_OK ? VCK_CANCELLED : status;
+}
+
+static vck_status run_restore(struct vck_disk *disk, struct vck_bytes key) VCK_CAN_WAIT
+{
+    vck_status status = run(disk, key, edit_restore);
+    return status == VCK_CANCELLED ? VCK_OK : status;
+}
+
 static vck_status run_erase(struct vck_disk *disk, struct vck_bytes key) VCK_CAN_WAIT
 {
     uint32_t failed;
@@ -168,7 +191,8 @@ static vck_status run_erase(struct vck_disk *disk, struct vck_bytes key) VCK_CAN
 
 static const struct change changes[] = {
     {"first", run_first, 0, 1},   {"add", run_add, 3, 7},       {"remove", run_remove, 3, 1},
-    {"change", run_change, 3, 9}, {"rotate", run_rotate, 3, 3}, {"erase", run_erase, 3, 0},
+    {"change", run_change, 3, 9}, {"rotate", run_rotate, 3, 3}, {"restore", run_restore, 3, 5},
+    {"erase", run_erase, 3, 0},
 };
 
 /* ---- looking at an image ---- */
