@@ -377,6 +377,32 @@ struct efi_load_file2 {
                                  uint64_t *BufferSize, void *Buffer);
 };
 
+/* TCG EFI Protocol Specification, family 2.0. */
+struct efi_tcg2_event {
+    uint32_t Size; /* of this struct with the event behind it */
+    uint32_t HeaderSize;
+    uint16_t HeaderVersion;
+    uint32_t PCRIndex;
+    uint32_t EventType;
+} __attribute__((packed));
+
+#define EFI_TCG2_HEADER_BYTES   14u
+#define EFI_TCG2_HEADER_VERSION 1u
+#define EFI_TCG2_EV_IPL         13u
+
+struct efi_tcg2 {
+    void *GetCapability;
+    void *GetEventLog;
+    efi_status(EFIAPI *HashLogExtendEvent)(struct efi_tcg2 *This, uint64_t Flags,
+                                           uint64_t DataToHash, uint64_t DataToHashLen,
+                                           const struct efi_tcg2_event *EfiTcgEvent);
+    efi_status(EFIAPI *SubmitCommand)(struct efi_tcg2 *This, uint32_t InputParameterBlockSize,
+                                      const uint8_t *InputParameterBlock,
+                                      uint32_t OutputParameterBlockSize,
+                                      uint8_t *OutputParameterBlock);
+};
+
+extern const struct vck_guid efi_tcg2_guid;
 extern const struct vck_guid efi_loaded_image_guid;
 extern const struct vck_guid efi_device_path_guid;
 extern const struct vck_guid efi_block_io_guid;

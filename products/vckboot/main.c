@@ -51,6 +51,7 @@ static vck_status read_config(struct vck_boot_config *ret_config)
         vck_uefi_say("%s cannot be read: %s.", CONFIG_PATH, vck_status_text(status));
     if (status)
         return status;
+    measure_config((struct vck_bytes){text, size_bytes});
     status = parse_config((struct vck_bytes){text, size_bytes}, ret_config);
     vck_wipe(text, size_bytes);
     vck_free_pages(text, size_bytes);

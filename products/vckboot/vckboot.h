@@ -44,6 +44,13 @@ VCK_CHECKED vck_status file_read_all(efi_handle volume, const char *path, size_t
 /* UTF-16 with its NUL from UTF-8, for vck_free; NULL: no memory, or not UTF-8. */
 efi_char *text_widen(const char *text, size_t *ret_size_bytes);
 
+/* ---- measure.c ---- */
+
+/* Extends PCR 12 with the digest of the configuration, where there is a TPM 2.0. The event log gets
+ * its name, not its content. A failure has been said: it is for the one who checks the PCR to
+ * act. */
+void measure_config(struct vck_bytes config);
+
 /* ---- publish.c ---- */
 
 /* Tells the next stage: the payload in memory that the operating system keeps, its place in a

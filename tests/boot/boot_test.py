@@ -82,7 +82,7 @@ class Run:
     """A case on its machine."""
 
     def __init__(self, base, directory, bus="virtio", sector_size=512, processor="max", more=(),
-                 disk_sector_size=None, secure=False):
+                 disk_sector_size=None, secure=False, tpm=False):
         self.directory = Path(directory)
         self.bus = bus
         self.sector_size = sector_size
@@ -90,6 +90,7 @@ class Run:
         self.processor = processor
         self.more = more
         self.secure = secure
+        self.tpm = tpm
         self.base = base
         self.volume, self.ciphertext = base.volume(sector_size)
         self.machine = None
@@ -104,6 +105,7 @@ class Run:
                       "timeout": 60, **changes}
             text = json.dumps({k: v for k, v in values.items() if v is not None}).encode()
         machine.copy_in(self.directory / "esp.img", FIRST, {"vck.json": text})
+        return text
 
     def image(self, **options):
         return self.volume.image(ciphertext=self.ciphertext, **options)
@@ -115,7 +117,7 @@ class Run:
     def start(self):
         self.machine = Machine(self.directory, self.bus if self.before else None,
                                self.disk_sector_size, self.processor, self.more,
-                               self.secure)
+                               self.secure, self.tpm)
         return self.machine
 
     def after(self):
@@ -499,7 +501,7 @@ def no_config(run):
     fails(run, r"^There is no \\vck\.json beside the boot loader")
 
 
-@case("garbage in vck.json, corrected and tried again")
+@case("garbage in vck.json")
 def garbage_config(run):
     run.config(text=b'{\n"partition_guid": \x00\x01\x02')
     fails(run, r"^\\vck\.json, line 2: a string in quotes is expected\.")
@@ -550,7 +552,19 @@ def setup(run):
     assert run.machine.wait_end() == 0  # -no-reboot ends it
 
 
-# ---- Secure Boot ----
+# ---- what others can check ----
+
+@case("the configuration is measured", tpm=True)
+def measured(run):
+    text = run.config()
+    run.disk(run.image())
+    run.start()
+    run.finish()
+    run.check_found("overlay")
+    event = hashlib.sha256(text).digest()
+    assert run.machine.value("pcr") == hashlib.sha256(bytes(32) + event).hexdigest()
+
+
 
 def sign_loader(run):
     machine.copy_in(run.directory / "esp.img", FIRST,

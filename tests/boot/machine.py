@@ -38,8 +38,9 @@ METADATA = 128 * 1024
 
 
 def run(*command):
-    subprocess.run(command, check=True, env=ENV, stdin=subprocess.DEVNULL,
-                   stdout=subprocess.DEVNULL)
+    done = subprocess.run(command, check=False, env=ENV, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, f"{command}: {done.stdout.decode(errors='replace')}"
 
 
 def make_fat(path, size, sector_size, files):
@@ -207,8 +208,9 @@ class Machine:
     debug port are in `lines`."""
 
     def __init__(self, directory, bus="virtio", sector_size=512, processor="max", more=(),
-                 secure=False):
+                 secure=False, tpm=False):
         self.directory = Path(directory)
+        self.tpm = None
         self.lines = []
         self.seen = 0
         sectors = ",logical_block_size=4096,physical_block_size=4096" if sector_size == 4096 else ""
@@ -234,12 +236,29 @@ class Machine:
         if secure:
             command += ["-global", "driver=cfi.pflash01,property=secure,value=on",
                         "-global", "ICH9-LPC.disable_s3=1"]
+        if tpm:
+            command += self.start_tpm()
         if bus is not None:
             command += ["-drive", f"if=none,id=d,format=raw,file={self.directory / 'data.img'}"]
             command += [part.format(sectors=sectors) for part in BUSES[bus]]
         self.process = subprocess.Popen([*command, *more], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.serial = None
+
+    def start_tpm(self):
+        """A TPM 2.0 of its own; the arguments that connect it. It ends with the machine."""
+        state = self.directory / "tpm"
+        state.mkdir()
+        path = state / "socket"
+        self.tpm = subprocess.Popen(
+            ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--ctrl",
+             f"type=unixio,path={path}", "-t"], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not path.exists():
+            assert self.tpm.poll() is None, "swtpm does not start"
+            time.sleep(0.05)
+        return ["-chardev", f"socket,id=t,path={path}", "-tpmdev", "emulator,id=t0,chardev=t",
+                "-device", "tpm-tis,tpmdev=t0"]
 
     def drain(self):
         try:
@@ -351,6 +370,9 @@ class Machine:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        if self.tpm is not None:
+            self.tpm.kill()
+            self.tpm.wait()
         if self.serial is not None:
             self.serial.close()
         self.process.stdout.close()

@@ -264,6 +264,21 @@ static void say_initrd(uint8_t *buffer)
         say_hex("initrd", buffer, (size_t)size_bytes);
 }
 
+/* TPM 2.0 Library, "Commands": TPM2_PCR_Read of PCR 12 in the bank of SHA-256. */
+static void say_pcr(void)
+{
+    static const uint8_t command[] = {0x80, 0x01, 0, 0, 0, 20, 0, 0, 0x01, 0x7e,
+                                      0,    0,    0, 1, 0, 11, 3, 0, 0x10, 0};
+    uint8_t answer[256] = {0};
+    struct efi_tcg2 *tcg2;
+
+    if (vck_uefi_boot->LocateProtocol(&efi_tcg2_guid, NULL, (void **)&tcg2) != EFI_SUCCESS ||
+        tcg2->SubmitCommand(tcg2, sizeof(command), command, sizeof(answer), answer) != EFI_SUCCESS)
+        vck_uefi_say("pcr=none");
+    else
+        say_hex("pcr", answer + 30, VCK_SHA256_BYTES);
+}
+
 /* ---- the whole ---- */
 
 static void say_place(efi_handle volume)
@@ -319,6 +334,7 @@ efi_status EFIAPI efi_main(efi_handle image, struct efi_system_table *system)
     say_variable();
     say_table();
     say_initrd(buffer);
+    say_pcr();
     use_files(loaded->DeviceHandle, buffer);
     use_blocks(loaded->DeviceHandle, buffer);
     vck_uefi_say("stage=done");
