@@ -32,8 +32,13 @@ static const struct option_spec specs[OPTION_COUNT] = {
 };
 
 #define BIT(name) (UINT32_C(1) << OPTION_##name)
-#define ADAPTER   (BIT(SOCKET) | BIT(JSON))
-#define FRAMES    (ADAPTER | BIT(ETHER_TYPE) | BIT(QUEUE))
+#if defined(_WIN32) /* the driver serves, and has the queue */
+#define ADAPTER BIT(JSON)
+#define FRAMES  (ADAPTER | BIT(ETHER_TYPE))
+#else
+#define ADAPTER (BIT(SOCKET) | BIT(JSON))
+#define FRAMES  (ADAPTER | BIT(ETHER_TYPE) | BIT(QUEUE))
+#endif
 
 static const struct verb verbs[] = {
     {"list", "", 0, 0, "list the adapters that are bound", ADAPTER, run_list},
@@ -46,8 +51,10 @@ static const struct verb verbs[] = {
      FRAMES | BIT(COUNT_OF) | BIT(SIZE) | BIT(TIMEOUT) | BIT(TO), run_ping},
     {"answer", "ADAPTER", 1, 1, "answer the pings of other hosts until a signal",
      FRAMES | BIT(COUNT_OF), run_answer},
+#if !defined(_WIN32)
     {"serve", "ADAPTER", 0, OPERANDS_MAX, "carry frames for others; all adapters unless named",
      BIT(SOCKET) | BIT(QUEUE), run_serve},
+#endif
 };
 
 static uint32_t options_of(const struct verb *verb)

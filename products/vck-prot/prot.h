@@ -5,6 +5,7 @@
  *
  *     options  the command line        host    protocol, connections, a thread each
  *     client   requests to the host    verbs   what the command does
+ *     client_posix, client_win         what carries them: a socket; the driver ndisprot.sys
  *     pattern  frames that can be checked
  *
  * Functions that return an int return an exit code: 0, or the code to end with, the reason having
@@ -135,6 +136,7 @@ struct slot {
 struct client;
 
 int client_open(const struct command *command, struct client **ret_client) VCK_CAN_WAIT;
+const struct command *client_command(const struct client *client);
 void client_close(struct client *client) VCK_CAN_WAIT;
 /* Sends a request; it goes out with the next wait. At most SLOTS_MAX are in flight. */
 void client_submit(struct client *client, struct slot *slot);

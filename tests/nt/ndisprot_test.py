@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ndisprot.sys under Wine, on the verifier's NDIS: binds, requests, frames, and what happens to
 adapters while frames flow. Adapter 0 does everything at once, adapter 1 later and in any order."""
+import json
 import random
 import re
 import sys
@@ -17,6 +18,7 @@ CYCLES = 100
 FRAMES = 50000  # through each adapter
 FLOOD_MS = 3000
 SETTLE_S = 30
+ADAPTER = r"\DEVICE\{5C0E7A10-2F4B-4D5A-9B1E-00000000000%d}"
 
 
 def probe(lab, *words, seconds=400):
@@ -69,8 +71,7 @@ def adapters_are_bound():
     for early in ({}, {"binds_early": 1}):
         load(lab, **early)
         _, lines = probe(lab, "list")
-        assert lines.splitlines() == [
-            rf"\DEVICE\{{5C0E7A10-2F4B-4D5A-9B1E-00000000000{n}}}" for n in range(2)], lines
+        assert lines.splitlines() == [ADAPTER % n for n in range(2)], lines
         assert settle(lab)["opens"] == 2
         unload(lab)
 
@@ -83,6 +84,38 @@ def wrong_requests_are_refused():
     for adapter in range(2):
         probe(lab, "errors", adapter)
         probe(lab, "cancel", adapter)
+    unload(lab)
+
+
+@tap.test
+def the_command_works():
+    """vck-prot lists, shows, sends and receives through the driver"""
+    def command(*words):
+        result = lab.run("vck-prot.exe", *words, check=False)
+        return result.code, result.out
+
+    lab = lab_of()
+    assert command("list")[0] == 8
+    load(lab)
+    names = [entry["name"] for entry in json.loads(command("list", "--json")[1])]
+    assert names == [ADAPTER % n for n in range(2)], names
+    code, out = command("send", names[1], "--count", "200", "--size", "64-1500", "--json",
+                        "--to", "02:56:43:4b:00:02")
+    assert code == 0 and json.loads(out)["sent"] == 200, out
+    shown = json.loads(command("show", names[1], "--json")[1])
+    assert shown["state"] == "running" and shown["bits_per_second"] == 10 ** 9, shown
+    assert shown["sent_frames"] >= 200 and shown["send_failures"] == 0, shown
+    assert command("show", "nobody")[0] == 3
+    receiver = lab.start_program("vck-prot.exe", "receive", names[0], "--count", "5", "--idle",
+                                 "20", "--json")
+    while not lab.ndis_counts(0)["packet_filter"]:
+        time.sleep(0.05)
+    frame = bytes.fromhex("02564 34b0001 0256434b0009 88b5".replace(" ", "")) + bytes(50)
+    for _ in range(5):
+        lab.ndis("RECEIVE", 0, frame)
+    out, err = receiver.communicate(timeout=60)
+    received = json.loads(out)
+    assert receiver.returncode == 0 and received["others"] == 5, (out, err)
     unload(lab)
 
 

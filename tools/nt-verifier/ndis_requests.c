@@ -62,6 +62,8 @@ static uint32_t look_up(const struct ndis_binding *binding, NDIS_OID oid, UCHAR 
     case OID_GEN_MAXIMUM_FRAME_SIZE:
     case OID_GEN_CURRENT_LOOKAHEAD:
         return put_u32(ret_value, NDIS_FRAME_BYTES_MAX - NDIS_HEADER_BYTES);
+    case OID_GEN_LINK_SPEED:
+        return put_u32(ret_value, 10000000);
     case OID_GEN_MEDIA_IN_USE:
         return put_u32(ret_value, NdisMedium802_3);
     case OID_GEN_MEDIA_CONNECT_STATUS:
