@@ -2,18 +2,20 @@
 /*
  * fuzz_key_table: a table of key slots, whose slots are then opened, changed and taken out. The
  * first byte says whether magic, size, volume id, generation and CRC are made right first, and
- * whether the bytes are digits of a recovery key instead.
+ * whether the bytes are digits of a recovery key, or a backup, instead.
  */
 #include <stdlib.h>
 #include <string.h>
 #include "port/port.h"
 #include "vck/crc32.h"
+#include "vck/key_backup.h"
 #include "vck/key_slot.h"
 #include "vck/key_table.h"
 
 #define FIX_CRC  1u
 #define FIX_SIZE 2u
 #define RECOVERY 4u
+#define BACKUP   8u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -97,6 +99,29 @@ static void parse_recovery(const uint8_t *data, size_t size)
     VCK_ASSERT(memcmp(key, again, sizeof(key)) == 0);
 }
 
+/* Costs nothing to try, as far as its slot can be made out. */
+static bool is_cheap_backup(const uint8_t *data, size_t size)
+{
+    struct vck_key_kdf kdf;
+    if (size < 64 + VCK_KEY_SLOT_HEAD_BYTES)
+        return true;
+    const struct vck_key_slot slot = {.record = data + 64,
+                                      .size_bytes = vck_load_le16(data + 64),
+                                      .type = vck_load_le16(data + 66)};
+    return slot.size_bytes > size - 64 || vck_key_slot_kdf(&slot, &kdf) != VCK_OK || is_cheap(&kdf);
+}
+
+static void open_backup(const uint8_t *data, size_t size)
+{
+    static struct vck_key_backup backup;
+    const struct vck_key_offer offer = {.passphrase = vmk, .file = vmk};
+    if (!is_cheap_backup(data, size) ||
+        vck_key_backup_open((struct vck_bytes){data, size}, &offer, NULL, &backup) != VCK_OK)
+        return;
+    VCK_ASSERT(backup.vmk.size_bytes > 0 && backup.vmk.size_bytes <= VCK_VMK_BYTES_MAX);
+    vck_key_backup_fini(&backup);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct vck_key_table table;
@@ -105,6 +130,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if ((data[0] & RECOVERY) != 0) {
         parse_recovery(data + 1, size - 1);
+        return 0;
+    }
+    if ((data[0] & BACKUP) != 0) {
+        open_backup(data + 1, size - 1);
         return 0;
     }
     size_t used = VCK_MIN(size - 1, sizeof(table.bytes));

@@ -38,6 +38,13 @@ def main():
         put(name, b"\0" + table)
         put(name + "-fixed", b"\3" + table)
     put("future", b"\0" + oracle.make_table(VOLUME_ID, VOLUME_ID, 2, slots, version=2))
+    key = bytes(range(32))
+    wrapped = slot(0, oracle.FILE, oracle.HKDF_KIND, vmk=key)
+    table = oracle.make_table(VOLUME_ID, VOLUME_ID, 2, slots)
+    backup = oracle.make_backup(VOLUME_ID, wrapped, key, bytes(12), 1, 1 << 20, bytes(512), VOLUME_ID,
+                                table)
+    put("backup", b"\x08" + backup)
+    put("backup-cut", b"\x08" + backup[:400])
     put("recovery", b"\4" + oracle.recovery_text(bytes(range(16))).encode())
     put("recovery-spaces", b"\4" + oracle.recovery_text(bytes(16)).replace("-", " ").encode())
 

@@ -160,6 +160,15 @@ class Backup:
         assert len(self.table) == table_size
 
 
+def make_backup(volume_id, slot, key, nonce, created, disk_size, block, vmk, table):
+    """slot wraps key."""
+    payload = struct.pack("<Q512sI", disk_size, block, len(vmk)) + vmk
+    payload += struct.pack("<I", len(table)) + table
+    head = struct.pack("<4sHHII16sQ12s12s", b"VCKS", 1, 0, 64 + len(slot) + len(payload) + 16,
+                       len(slot), volume_id, created, nonce, bytes(12)) + slot
+    return head + AESGCM(hkdf(volume_id, key, b"VCK key backup")).encrypt(nonce, payload, head)
+
+
 def recovery_text(key):
     return "-".join(f"{piece * 11:06d}" for piece in struct.unpack("<8H", key))
 

@@ -453,6 +453,22 @@ def backup_and_restore():
 
 
 @tap.test
+def restore_of_another_implementation():
+    """restore: a backup that another implementation wrote"""
+    with volume():
+        found, volume_id = tables()
+        key = os.urandom(32)
+        slot = oracle.make_slot(volume_id, 0, oracle.FILE, b"a key file", key, oracle.PBKDF2, 9, 0, 0,
+                                os.urandom(16), os.urandom(32), os.urandom(12), 0, "")
+        block = Path("image").read_bytes()[-512:]
+        private("saved", oracle.make_backup(volume_id, slot, key, os.urandom(12), 5, MIB, block, VMK,
+                                            found[0].bytes))
+        vck("key", "erase", "--force", "image")
+        vck("key", "restore", "--key-file", "-", "image", "saved", stdin=b"a key file")
+        assert opened_by(FIRST.encode(), 0)
+
+
+@tap.test
 def restore_refuses():
     """restore: another volume's, a changed or a wrong file, a rotated volume: nothing written"""
     with volume():
