@@ -58,6 +58,7 @@ void vck_nt_net_limit_passed(struct net_socket *s)
         is_out_of_patience(&s->control, now_ns, &limit_ns)) {
         s->is_hard = true;
         s->is_broken = true;
+        __atomic_store_n(&s->stack->is_deaf, 1, __ATOMIC_RELAXED);
     }
     vck_spinlock_release(&s->lock);
     if (limit_ns != VCK_FOREVER)

@@ -108,6 +108,7 @@ struct vck_sockets {
     WSK_REGISTRATION registration;
     WSK_PROVIDER_NPI provider;
     uint32_t is_flat_only; /* the provider takes no chains of MDLs */
+    uint32_t is_deaf;      /* it has let a cancelled IRP be for as long as we wait */
 };
 
 void vck_nt_net_queue(struct vck_sockets *stack, struct net_work *work,
@@ -276,9 +277,11 @@ void vck_nt_net_queue_end(struct net_socket *s);
 void vck_nt_net_set_limit(struct net_socket *s, uint64_t limit_ns);
 /* A limit has passed: the socket is closed if it is still waited for. PASSIVE. */
 void vck_nt_net_limit_passed(struct net_socket *s);
-/* How long a cancelled IRP may stay, and how long a closed connection waits for its peer. */
-#define NET_PATIENCE_NS 50000000ull
-#define NET_LINGER_NS   10000000000ull
+/* How long a cancelled IRP may stay, at first and when one has stayed that long, and how long a
+ * closed connection waits for its peer. */
+#define NET_PATIENCE_NS      50000000ull
+#define NET_DEAF_PATIENCE_NS 1000000ull
+#define NET_LINGER_NS        10000000000ull
 
 /* ---- translation ---- */
 

@@ -241,7 +241,8 @@ static void cancel_first(struct net_lane *lane)
 
     if (vck_nt_net_lane_cancel(lane))
         return;
-    uint64_t limit_ns = vck_clock_ns() + NET_PATIENCE_NS;
+    bool is_deaf = __atomic_load_n(&s->stack->is_deaf, __ATOMIC_RELAXED) != 0;
+    uint64_t limit_ns = vck_clock_ns() + (is_deaf ? NET_DEAF_PATIENCE_NS : NET_PATIENCE_NS);
     vck_spinlock_acquire(&s->lock);
     bool is_needed = lane->active && lane->cancel;
     if (is_needed)

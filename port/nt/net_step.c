@@ -255,6 +255,10 @@ static bool digest_accept(struct net_lane *lane, struct vck_socket_io *io)
     struct net_socket *accepted = lane->socket->spare;
     struct net_call *call = lane->call;
 
+    if (call->information == 0) {
+        io->status = VCK_IO;
+        return true;
+    }
     lane->socket->spare = NULL;
     accepted->handle = (PWSK_SOCKET)call->information;
     accepted->is_bound = true;
