@@ -217,8 +217,8 @@ static void accept_until_interrupted(struct host *host, int listen_fd)
 
 int host_serve(struct host *host, const struct command *command, const char *path)
 {
-    int lock_fd;
-    int listen_fd;
+    int lock_fd = -1;
+    int listen_fd = -1;
     int code;
 
     if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
