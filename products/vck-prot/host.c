@@ -28,7 +28,10 @@ struct served {
     struct host *host;
 };
 
+static const struct vck_object_type host_type = {.name = "vck-prot"};
+
 struct host {
+    struct vck_object *root; /* whose unload waits until all has ended */
     struct vck_posix_frame_config config;
     struct vck_frame_protocol *protocol;
     pthread_mutex_t lock;
@@ -68,7 +71,10 @@ int host_create(const struct command *command, const char *const *names, uint32_
     pthread_mutex_init(&host->lock, NULL);
     host->config.names = names;
     options.port_config = &host->config;
-    status = vck_frame_protocol_create(&options, &host->protocol);
+    status = vck_object_create(&host_type, NULL, NULL, NULL, &host->root);
+    options.parent = host->root;
+    if (status == VCK_OK)
+        status = vck_frame_protocol_create(&options, &host->protocol);
     if (status == VCK_OK)
         status = vck_frame_protocol_start(host->protocol, &native_error);
     if (status == VCK_OK && wait_for_binds(host) == 0) {
@@ -110,6 +116,8 @@ void host_destroy(struct host *host)
         shutdown(connection_fd(served->connection), SHUT_RDWR);
     join(host, true);
     vck_frame_protocol_destroy(host->protocol);
+    if (host->root)
+        (void)vck_object_unload(host->root, 0);
     pthread_mutex_destroy(&host->lock);
     free(host);
 }
