@@ -47,8 +47,9 @@ static bool read_number(const char *folder, const char *name, uint64_t *ret_valu
 {
     char path[512];
     char text[64] = {0};
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    if (read_start(path, text, sizeof(text) - 1) <= 0)
+    int length = snprintf(path, sizeof(path), "%s/%s", folder, name);
+    if (length < 0 || (size_t)length >= sizeof(path) ||
+        read_start(path, text, sizeof(text) - 1) <= 0)
         return false;
     *ret_value = strtoull(text, NULL, 0);
     return true;

@@ -112,7 +112,8 @@ static bool hex4(struct json *json, uint32_t *ret_value)
 
 static bool unicode_escape(struct json *json, struct sink *sink)
 {
-    uint32_t high, low;
+    uint32_t high = 0;
+    uint32_t low = 0;
 
     if (!hex4(json, &high))
         return false;
