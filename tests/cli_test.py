@@ -621,6 +621,9 @@ def bench_local():
     assert told["where"] == "local" and told["size_bytes"] == 4 * MIB
     assert told["encrypt_mib_s"] > 0 and told["decrypt_mib_s"] > 0
     vck("bench", "--local", "--size", "1", code=USAGE, says="--size is 1;")
+    told = json.loads(vck("bench", "--local", "--xmm", "--size", "4M", "--json"))
+    assert told["encrypt_mib_s"] > 0 and told["decrypt_mib_s"] > 0
+    vck("bench", "--xmm", code=USAGE, says="--xmm is for --local")
 
 
 @tap.test

@@ -62,6 +62,7 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_VMK_FILE] = {"--vmk-file", "FILE", "read the key from FILE; - is standard input"},
     [OPTION_WAIT] = {"--wait", "SECONDS", "for the disk to turn up, at most (30)"},
     [OPTION_WIDTH] = {"--width", "COLUMNS", "width of the picture (of the terminal, or 80)"},
+    [OPTION_XMM] = {"--xmm", NULL, "with --local: use 128-bit registers only, as drivers do"},
 };
 
 #define HOST    (OPTION_BIT(SOCKET))
@@ -103,8 +104,8 @@ static const struct verb verbs[] = {
      OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(LABEL) | OPTION_BIT(TYPE) |
          OPTION_BIT(FORCE) | OPTION_BIT(NEW_VMK) | NEW_KEY | OFFLINE,
      run_key},
-    {"bench", "", 0, 0, "measure the cipher", OPTION_BIT(SIZE) | OPTION_BIT(LOCAL) | QUERY,
-     run_bench},
+    {"bench", "", 0, 0, "measure the cipher",
+     OPTION_BIT(SIZE) | OPTION_BIT(LOCAL) | OPTION_BIT(XMM) | QUERY, run_bench},
 };
 
 /* The i-th verb, the system's own last; NULL behind them. */

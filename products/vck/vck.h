@@ -72,6 +72,7 @@ enum option_id {
     OPTION_VMK_FILE,
     OPTION_WAIT,
     OPTION_WIDTH,
+    OPTION_XMM,
     OPTION_COUNT
 };
 

@@ -5,6 +5,7 @@
 #include "products/vck/json.h"
 #include "products/vck/os.h"
 #include "vck/aes.h"
+#include "vck/cpu.h"
 
 #define MIB UINT64_C(1048576)
 #define GIB (1024 * MIB)
@@ -57,7 +58,12 @@ int run_bench(const struct command *command)
     uint64_t size;
     struct vck_msg_bench_response response;
     bool is_local = option_given(command, OPTION_LOCAL);
+    bool is_xmm = option_given(command, OPTION_XMM);
     int code = option_bytes(command, OPTION_SIZE, MIB, 64 * GIB, GIB, &size);
+    if (code == EXIT_OK && is_xmm && !is_local)
+        code = report(command, EXIT_USAGE, "--xmm is for --local");
+    if (is_xmm)
+        vck_cpu_restrict(VCK_CPU_AESNI | VCK_CPU_SHA);
     if (code == EXIT_OK)
         code = is_local ? measure_local(command, size, &response)
                         : measure_host(command, size, &response);
