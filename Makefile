@@ -59,6 +59,7 @@ crash: build
 bench: build
 	@tools/setup bench
 	@$(PYTHON) tools/run-tests --build bench
+	@! command -v x86_64-w64-mingw32-gcc >/dev/null || $(PYTHON) tools/run-tests --build nt
 	@$(PYTHON) bench/report.py --build-dir $(RELEASE)
 
 install:

@@ -20,6 +20,7 @@ import latency
 import nbd
 import net
 import tasks
+import wine
 
 BENCH_BUILD = ROOT / "build" / "bench"
 
@@ -85,7 +86,8 @@ def measure_frame(_build_dir, quick):
 
 MEASUREMENTS = {"xts": measure_xts, "nbd": nbd.measure, "sweep": measure_sweep,
                 "latency": latency.measure, "attach": attach.measure, "net": net.measure,
-                "chain": measure_chain, "frame": measure_frame, "tasks": tasks.measure}
+                "chain": measure_chain, "frame": measure_frame, "tasks": tasks.measure,
+                "wine": wine.measure}
 
 
 def machine():
