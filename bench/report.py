@@ -84,7 +84,15 @@ def measure_frame(_build_dir, quick):
                 "plain AF_PACKET", r["ratio"], target=0.9, **r) for r in json.loads(output)]
 
 
-MEASUREMENTS = {"xts": measure_xts, "nbd": nbd.measure, "sweep": measure_sweep,
+def measure_argon2(_build_dir, _quick):
+    output = subprocess.run([BENCH_BUILD / "bench" / "bench-argon2", "--json"], check=True,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
+    return [row(f"Argon2id, 64 MiB, 3 passes, 1 lane ({r['impl']})", "libargon2", r["ratio"],
+                target=0.5 if r["impl"] == "auto" else None, **r) for r in json.loads(output)]
+
+
+MEASUREMENTS = {"xts": measure_xts, "argon2": measure_argon2, "nbd": nbd.measure,
+                "sweep": measure_sweep,
                 "latency": latency.measure, "attach": attach.measure, "net": net.measure,
                 "chain": measure_chain, "frame": measure_frame, "tasks": tasks.measure,
                 "wine": wine.measure}
