@@ -117,7 +117,8 @@ static bool unlink_call(struct vck_spinlock *lock, struct vck_frame_call *call)
     bool was_linked;
 
     vck_spinlock_acquire(lock);
-    was_linked = vck_link_is_linked(&call->link) && !call->is_taken;
+    /* One that was taken is in a list of who finishes it, which this lock does not cover. */
+    was_linked = !call->is_taken && vck_link_is_linked(&call->link);
     if (was_linked)
         vck_link_remove(&call->link);
     vck_spinlock_release(lock);

@@ -71,7 +71,9 @@ static vck_status claim(struct vck_frame_control_call *call, struct vck_bytes na
     vck_spinlock_release(&handle->lock);
     if (status)
         return status;
-    status = vck_frame_open(handle->protocol, name, handle->ether_type, &handle->opener);
+    status =
+        vck_frame_open(handle->protocol, name,
+                       __atomic_load_n(&handle->ether_type, __ATOMIC_RELAXED), &handle->opener);
     if (status)
         set_phase(handle, HANDLE_NEW);
     return status;

@@ -198,7 +198,8 @@ void vck_frame_control_query_state(struct vck_frame_control_call *call)
     info = vck_alloc(sizeof(*info), INFO_TAG);
     if (info) {
         vck_frame_binding_info(binding, info);
-        encode_state(binding, call->handle->ether_type, info, call->out);
+        encode_state(binding, __atomic_load_n(&call->handle->ether_type, __ATOMIC_RELAXED), info,
+                     call->out);
         call->done_bytes = VCK_FRAME_STATE_MESSAGE_BYTES;
     }
     vck_frame_control_finish(call, info ? VCK_OK : VCK_NO_MEMORY);
@@ -217,7 +218,7 @@ void vck_frame_control_set_ether_type(struct vck_frame_control_call *call)
     }
     ether_type = vck_load_le16(call->in);
     vck_spinlock_acquire(&handle->lock);
-    handle->ether_type = ether_type;
+    __atomic_store_n(&handle->ether_type, ether_type, __ATOMIC_RELAXED);
     if (handle->phase == HANDLE_OPENED)
         vck_frame_set_ether_type(&handle->opener, ether_type);
     vck_spinlock_release(&handle->lock);

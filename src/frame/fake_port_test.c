@@ -107,7 +107,9 @@ static void end_open(struct fake_adapter *a)
 {
     vck_level level = raise();
 
+    vck_spinlock_acquire(&a->lock);
     a->is_open = a->open_status == VCK_OK;
+    vck_spinlock_release(&a->lock);
     a->binding->handlers->opened(a->binding, a->open_status);
     lower(level);
 }
@@ -141,8 +143,10 @@ static void end_close(struct fake_adapter *a)
 {
     vck_level level = raise();
 
-    a->is_open = false;
+    vck_spinlock_acquire(&a->lock);
+    a->is_open = a->is_closing = false;
     a->is_bound = false;
+    vck_spinlock_release(&a->lock);
     a->binding->handlers->closed(a->binding);
     lower(level);
 }
@@ -150,14 +154,43 @@ static void end_close(struct fake_adapter *a)
 void vck_frames_close(struct vck_frames_binding *binding)
 {
     struct fake_adapter *a = of(binding);
+    bool is_used;
 
     VCK_ASSERT_LEVEL(VCK_LEVEL_PASSIVE);
     vck_spinlock_acquire(&a->lock);
-    assert_true(a->is_open && !a->sends && !a->requests && a->kept_count == 0);
+    assert_true(a->is_open && !a->is_closing && !a->sends && !a->requests);
+    a->is_closing = true;
+    is_used = a->users > 0;
+    /* What is just arriving counts as kept, too. */
+    assert_true(is_used || a->kept_count == 0);
     vck_spinlock_release(&a->lock);
     if (a->holds_close)
         a->is_close_held = true;
-    else
+    else if (!is_used)
+        end_close(a);
+}
+
+bool fake_enter(unsigned index)
+{
+    struct fake_adapter *a = &fake_adapters[index];
+    bool may_enter;
+
+    vck_spinlock_acquire(&a->lock);
+    may_enter = a->is_open && !a->is_closing;
+    a->users += may_enter;
+    vck_spinlock_release(&a->lock);
+    return may_enter;
+}
+
+void fake_leave(unsigned index)
+{
+    struct fake_adapter *a = &fake_adapters[index];
+    bool is_last;
+
+    vck_spinlock_acquire(&a->lock);
+    is_last = --a->users == 0 && a->is_closing;
+    vck_spinlock_release(&a->lock);
+    if (is_last)
         end_close(a);
 }
 

@@ -40,6 +40,8 @@ struct fake_adapter {
     bool is_open_held;
     bool is_close_held;
     bool is_open;
+    bool is_closing;
+    uint32_t users; /* threads between enter and leave: the adapter is not closed meanwhile */
     uint32_t sent_count;
     uint32_t kept_count; /* frames the core keeps */
     vck_status bind_status;
@@ -76,6 +78,11 @@ void fake_let_open(unsigned index);
 void fake_let_close(unsigned index);
 void fake_let_sends(unsigned index, vck_status status);
 void fake_let_requests(unsigned index, vck_status status);
+
+/* For other threads than the one that tells events: false when the adapter is not open, or is being
+ * closed. Until leave what lets go and what arrives may be called. */
+bool fake_enter(unsigned index);
+void fake_leave(unsigned index);
 
 /* A frame arrives, from data in one piece of the fake's. */
 void fake_receive(unsigned index, const void *data, size_t size_bytes, bool may_keep);

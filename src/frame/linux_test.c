@@ -58,8 +58,9 @@ static void make_wire(void)
 
 static const struct vck_object_type root_type = {.name = "test"};
 
+static struct vck_object *root; /* whose unload waits until all memory has gone */
+
 struct side {
-    struct vck_object *root; /* whose unload waits until all memory has gone */
     struct vck_frame_protocol *protocol;
     struct vck_frame_opener opener;
     struct vck_posix_frame_config config;
@@ -100,13 +101,12 @@ static vck_status set_filter(struct vck_frame_binding *binding, uint32_t filter)
 
 static void start_side(struct side *side, const char *name) VCK_CAN_WAIT
 {
-    struct vck_frame_options options = {.port_config = &side->config, .queue_frames = 512};
+    struct vck_frame_options options = {
+        .parent = root, .port_config = &side->config, .queue_frames = 512};
 
     memset(side, 0, sizeof(*side));
     side->names[0] = name;
     side->config = (struct vck_posix_frame_config){.names = side->names, .ring_bytes = 1 << 19};
-    assert_int_equal(vck_object_create(&root_type, NULL, NULL, NULL, &side->root), VCK_OK);
-    options.parent = side->root;
     assert_int_equal(vck_frame_protocol_create(&options, &side->protocol), VCK_OK);
     assert_int_equal(vck_frame_protocol_start(side->protocol, NULL), VCK_OK);
     wait_binds(side->protocol);
@@ -122,7 +122,6 @@ static void stop_side(struct side *side) VCK_CAN_WAIT
 {
     vck_frame_close(&side->opener);
     vck_frame_protocol_destroy(side->protocol);
-    assert_int_equal(vck_object_unload(side->root, 0), VCK_OK);
 }
 
 static void begin(struct side sides[2]) VCK_CAN_WAIT
@@ -130,6 +129,7 @@ static void begin(struct side sides[2]) VCK_CAN_WAIT
     if (is_refused)
         skip();
     make_wire();
+    assert_int_equal(vck_object_create(&root_type, NULL, NULL, NULL, &root), VCK_OK);
     start_side(&sides[0], "wire0");
     start_side(&sides[1], "wire1");
 }
@@ -139,6 +139,7 @@ static void end(struct side sides[2]) VCK_CAN_WAIT
     stop_side(&sides[0]);
     stop_side(&sides[1]);
     (void)!system("ip link del wire0 2>/dev/null");
+    assert_int_equal(vck_object_unload(root, 0), VCK_OK);
     assert_int_equal(vck_alloc_live_count(), 0);
 }
 
