@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "port/uefi/uefi.h"
+#include "vck/log.h"
 
 efi_handle vck_uefi_image;
 struct efi_system_table *vck_uefi_system;
@@ -24,8 +25,18 @@ void vck_uefi_start(efi_handle image, struct efi_system_table *system)
         exit_event = NULL;
 }
 
+static void say_what_is_left(void)
+{
+    char line[64];
+
+    (void)vck_format(line, sizeof(line), "%zu allocations are left", vck_alloc_live_count());
+    vck_port_log(VCK_LOG_DEBUG, line);
+}
+
 void vck_uefi_end(void)
 {
+    if (vck_alloc_live_count() != 0)
+        say_what_is_left();
     if (exit_event != NULL)
         (void)vck_uefi_boot->CloseEvent(exit_event);
     exit_event = NULL;

@@ -543,6 +543,17 @@ def nobody_answers(run):
     run.machine.wait_end_of_loader()
 
 
+@case("a disk and its copy")
+def two_disks(run):
+    run.config()
+    run.disk(run.image())
+    copy = run.directory / "copy.img"
+    shutil.copy(run.directory / "data.img", copy)
+    run.more = ("-drive", f"if=none,id=c,format=raw,file={copy}", "-device",
+                "virtio-blk-pci,drive=c")
+    fails(run, rf"^Two disks have the partition {PARTITION}: one is a copy of the other\.")
+
+
 @case("into the firmware's setup")
 def setup(run):
     run.config(partition_guid="12345678-0000-0000-0000-000000000001")

@@ -347,6 +347,9 @@ class Machine:
             assert self.process.poll() is None, f"the machine ended: {self.said()}"
             assert time.monotonic() < end, f"the firmware does not go on: {self.said()}"
             time.sleep(0.05)
+        self.read_lines()
+        left = [line for line in self.lines if line.endswith("allocations are left")]
+        assert not left, left
 
     def said(self):
         self.read_lines()
