@@ -148,7 +148,8 @@ struct efi_boot_services {
     efi_status(EFIAPI *AllocatePages)(enum efi_allocate_type Type, enum efi_memory_type MemoryType,
                                       uint64_t Pages, uint64_t *Memory);
     efi_status(EFIAPI *FreePages)(uint64_t Memory, uint64_t Pages);
-    void *GetMemoryMap;
+    efi_status(EFIAPI *GetMemoryMap)(uint64_t *MemoryMapSize, void *MemoryMap, uint64_t *MapKey,
+                                     uint64_t *DescriptorSize, uint32_t *DescriptorVersion);
     efi_status(EFIAPI *AllocatePool)(enum efi_memory_type PoolType, uint64_t Size, void **Buffer);
     efi_status(EFIAPI *FreePool)(void *Buffer);
     efi_status(EFIAPI *CreateEvent)(uint32_t Type, uint64_t NotifyTpl,
@@ -179,7 +180,7 @@ struct efi_boot_services {
                                    efi_char **ExitData);
     void *Exit;
     efi_status(EFIAPI *UnloadImage)(efi_handle ImageHandle);
-    void *ExitBootServices;
+    efi_status(EFIAPI *ExitBootServices)(efi_handle ImageHandle, uint64_t MapKey);
     void *GetNextMonotonicCount;
     efi_status(EFIAPI *Stall)(uint64_t Microseconds);
     efi_status(EFIAPI *SetWatchdogTimer)(uint64_t Timeout, uint64_t WatchdogCode, uint64_t DataSize,

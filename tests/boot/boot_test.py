@@ -563,6 +563,29 @@ def setup(run):
     assert run.machine.wait_end() == 0  # -no-reboot ends it
 
 
+@case("keys are wiped when boot services end")
+def wiped(run):
+    locked(run, options="X")
+    run.machine.answer(PROMPT, PASSPHRASE)
+    run.machine.wait_for("^stage=alone")
+    run.check_handover()
+    path = run.directory / "memory.bin"
+    run.machine.dump_memory(path)
+    memory = path.read_bytes()
+    page = int(run.machine.value("variable").split(" address=")[1], 16)
+    assert len(memory) == 512 * machine.MIB
+    # The key is where the operating system looks for it, and nowhere else.
+    found = [match.start() for match in re.finditer(re.escape(VMK), memory)]
+    assert len(found) == 1 and page <= found[0] < page + 4096, [hex(at) for at in found]
+    for name, secret in (("first", run.volume.key1), ("second", run.volume.key2)):
+        at = memory.find(secret)
+        assert at < 0, f"the {name} data key is at {at:#x}"
+    # The firmware keeps what came over the serial line in queues of its own, as bytes and as
+    # characters; nobody else does.
+    for typed in (PASSPHRASE.encode(), PASSPHRASE.encode().decode("latin-1").encode("utf-16-le")):
+        assert memory.count(typed) <= 1, "copies of the passphrase are left"
+
+
 # ---- what others can check ----
 
 @case("the configuration is measured", tpm=True)

@@ -2,7 +2,8 @@
 /*
  * stage: the program that the loader starts in tests. It looks at the volume it came from as
  * firmware shows it, uses it by every way there is, says on the debug port what it found, and ends
- * the machine, or returns when its options say so.
+ * the machine. With R in its options it returns, with X it ends boot services as an operating
+ * system does, and waits.
  *
  *     \big.bin   is read, both ways that files are read
  *     \new.bin   is written
@@ -320,6 +321,23 @@ static bool has_option(const struct efi_loaded_image *image, efi_char letter)
     return false;
 }
 
+/* Nothing of the firmware is called from the moment on that this succeeds. */
+static void exit_boot_services(uint8_t *buffer)
+{
+    uint64_t size_bytes = PIECE_BYTES, key = 0, descriptor_bytes;
+    uint32_t version;
+
+    if (vck_uefi_boot->GetMemoryMap(&size_bytes, buffer, &key, &descriptor_bytes, &version) !=
+            EFI_SUCCESS ||
+        vck_uefi_boot->ExitBootServices(vck_uefi_image, key) != EFI_SUCCESS) {
+        vck_uefi_say("boot services cannot be ended");
+        return;
+    }
+    vck_port_log(VCK_LOG_DEBUG, "stage=alone");
+    for (;;)
+        __asm__ volatile("pause");
+}
+
 efi_status EFIAPI efi_main(efi_handle image, struct efi_system_table *system)
 {
     struct efi_loaded_image *loaded;
@@ -338,6 +356,8 @@ efi_status EFIAPI efi_main(efi_handle image, struct efi_system_table *system)
     use_files(loaded->DeviceHandle, buffer);
     use_blocks(loaded->DeviceHandle, buffer);
     vck_uefi_say("stage=done");
+    if (has_option(loaded, u'X'))
+        exit_boot_services(buffer);
     vck_free_pages(buffer, PIECE_BYTES);
     vck_uefi_end();
     if (has_option(loaded, u'R'))
