@@ -314,7 +314,7 @@ static void deadlines_expire_in_their_order(void **state) VCK_CAN_WAIT
     (void)state;
     enum { CALLS = 50 };
     struct scene scene = begin_scene();
-    struct vck_socket_call calls[CALLS];
+    static struct vck_socket_call calls[CALLS];
     uint64_t start_ns = vck_clock_ns();
     for (uint64_t i = 0; i < CALLS; i++) {
         vck_socket_recv_init(&calls[i], scene.client, scene.got, 1);

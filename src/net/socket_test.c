@@ -369,8 +369,8 @@ static void udp_echoes_over_ipv4_and_ipv6(void **state) VCK_CAN_WAIT
         struct vck_socket *a = udp(network, families[f], &addresses[0]);
         struct vck_socket *b = udp(network, families[f], &addresses[1]);
         for (size_t size = 0; size < 2000; size += 499) {
-            uint8_t sent[2000];
-            uint8_t got[2000];
+            static uint8_t sent[2000];
+            static uint8_t got[2000];
             struct vck_address from;
             size_t size_bytes = 99;
             fill(sent, size, (uint32_t)size);

@@ -22,6 +22,7 @@ struct nettest_system {
 
 extern struct nettest_system nettest_system;
 uint16_t nettest_port(void);
+int nettest_random(void); /* the same numbers in each run */
 
 int nettest_socket_main(void);
 int nettest_cancel_main(void);

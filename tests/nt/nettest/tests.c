@@ -194,8 +194,6 @@ size_t porttest_groups(const struct porttest *const **ret_groups)
     return 1;
 }
 
-/* The same numbers in each run. */
-int nettest_random(void);
 int nettest_random(void)
 {
     static uint32_t seed = 5;
