@@ -6,6 +6,7 @@
  */
 #include "port/nt/frame_internal.h"
 #include "port/nt/name.h"
+#include "vck/chain.h"
 #include "vck/log.h"
 
 enum { NDIS_MAJOR = 6, NDIS_MINOR = 20, NAME_CHARS = 32 };
@@ -377,6 +378,7 @@ vck_status vck_frames_register(struct vck_frames_handler *handler,
         return VCK_ALREADY_EXISTS;
     }
     protocol->cancel_part = NdisGeneratePartialCancelId();
+    vck_descriptor_set_map_hook(vck_nt_map_descriptor);
     *ret_protocol = protocol;
     status = begin_protocol(protocol, options->name);
     if (status == NDIS_STATUS_SUCCESS)

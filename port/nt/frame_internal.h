@@ -68,6 +68,9 @@ VOID NTAPI vck_nt_frames_requested(NDIS_HANDLE context, PNDIS_OID_REQUEST reques
                                    NDIS_STATUS status);
 VOID NTAPI vck_nt_frames_status(NDIS_HANDLE context, PNDIS_STATUS_INDICATION indication);
 
+/* Gives MDLs that are not mapped their address: the chain room's hook. DISPATCH. */
+VCK_CHECKED vck_status vck_nt_map_descriptor(struct vck_descriptor *descriptor);
+
 /* The places of frames, all spare. */
 void vck_nt_frames_prepare(struct vck_nt_binding *binding);
 

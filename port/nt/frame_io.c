@@ -16,6 +16,15 @@ static_assert(offsetof(MDL, Next) == offsetof(struct vck_descriptor, next) &&
                   offsetof(MDL, ByteOffset) == offsetof(struct vck_descriptor, offset_bytes),
               "an MDL is a descriptor");
 
+vck_status vck_nt_map_descriptor(struct vck_descriptor *descriptor)
+{
+    PMDL mdl = (PMDL)(void *)descriptor;
+
+    return MmGetSystemAddressForMdlSafe(mdl, NormalPagePriority | MdlMappingNoExecute)
+               ? VCK_OK
+               : VCK_NO_MEMORY;
+}
+
 static bool is_at_dispatch(void)
 {
     return vck_current_level() >= VCK_LEVEL_DISPATCH;

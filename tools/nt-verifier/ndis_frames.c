@@ -336,33 +336,40 @@ static bool wants(const struct ndis_binding *binding, const UCHAR *frame)
            wants_type(binding, frame);
 }
 
-static void describe(MDL *mdl, UCHAR *address, uint32_t bytes, MDL *next)
+static void describe(struct ndis_piece *piece, UCHAR *address, uint32_t bytes,
+                     struct ndis_piece *next)
 {
-    mdl->Next = next;
-    mdl->Size = sizeof(*mdl);
+    MDL *mdl = &piece->mdl;
+    mdl->Next = next ? &next->mdl : NULL;
+    mdl->Size = sizeof(*piece);
     mdl->MdlFlags = MDL_SOURCE_IS_NONPAGED_POOL;
     mdl->MappedSystemVa = address;
     mdl->StartVa = (PVOID)((uintptr_t)address & ~(uintptr_t)(PAGE_SIZE - 1));
     mdl->ByteOffset = (ULONG)((uintptr_t)address & (PAGE_SIZE - 1));
     mdl->ByteCount = bytes;
+    for (uint32_t i = 0; i < NDIS_PIECE_PAGES; i++)
+        piece->pages[i] = (uintptr_t)mdl->StartVa / PAGE_SIZE + i;
 }
 
-/* In one piece, or in pieces with an empty one among them and something before the frame. */
+/* In one piece, or in pieces: something is before the frame, one is empty, the last not mapped. */
 static void lay_out(struct ndis_packet *packet, const UCHAR *frame, uint32_t bytes, bool splits)
 {
+    struct ndis_piece *pieces = packet->pieces;
     uint32_t front = splits ? 1 + bytes % NDIS_HEADER_BYTES : 0;
-    uint32_t first = splits ? 1 + bytes % 13 : bytes;
+    uint32_t first = splits ? 1 + bytes % 13 : bytes, third = (bytes - first) / 3;
+    UCHAR *rest = packet->data + front + first;
     NET_BUFFER *buffer = &packet->buffer;
     RtlCopyMemory(packet->data + front, frame, bytes);
     packet->list.FirstNetBuffer = buffer;
-    buffer->MdlChain = buffer->CurrentMdl = &packet->mdls[0];
+    buffer->MdlChain = buffer->CurrentMdl = &pieces[0].mdl;
     buffer->DataOffset = buffer->CurrentMdlOffset = front;
     buffer->DataLength = bytes;
-    describe(&packet->mdls[0], packet->data, front + first, splits ? &packet->mdls[1] : NULL);
-    describe(&packet->mdls[1], packet->data + front + first, 0, &packet->mdls[2]);
-    describe(&packet->mdls[2], packet->data + front + first, (bytes - first) / 3, &packet->mdls[3]);
-    describe(&packet->mdls[3], packet->data + front + first + (bytes - first) / 3,
-             bytes - first - (bytes - first) / 3, NULL);
+    describe(&pieces[0], packet->data, front + first, splits ? &pieces[1] : NULL);
+    describe(&pieces[1], rest, 0, &pieces[2]);
+    describe(&pieces[2], rest, third, &pieces[3]);
+    describe(&pieces[3], rest + third, bytes - first - third, NULL);
+    pieces[3].mdl.MdlFlags = MDL_PAGES_LOCKED;
+    pieces[3].mdl.MappedSystemVa = NULL;
 }
 
 static void arrive_at(struct ndis_binding *binding, const UCHAR *frame, uint32_t bytes)

@@ -69,7 +69,8 @@ enum {
     NDIS_PROTOCOLS = 4,
     NDIS_NAME_CHARS = 56,
     NDIS_FRAME_TYPES = 8,
-    NDIS_PACKET_MDLS = 4,
+    NDIS_PACKET_PIECES = 4,
+    NDIS_PIECE_PAGES = 2,
 };
 
 /* What may be called now. */
@@ -186,12 +187,18 @@ struct ndis_list {
     struct ndis_pool *pool;
 };
 
+/* An MDL, and the numbers of its pages, as they follow it. */
+struct ndis_piece {
+    MDL mdl;
+    uint64_t pages[NDIS_PIECE_PAGES];
+};
+
 /* A frame of an adapter's. */
 struct ndis_packet {
     NET_BUFFER_LIST list;
     NET_BUFFER buffer;
     uint8_t place;
-    MDL mdls[NDIS_PACKET_MDLS];
+    struct ndis_piece pieces[NDIS_PACKET_PIECES];
     struct ndis_packet *next;
     bool is_short; /* lent for the length of the call only */
     UCHAR data[NDIS_FRAME_BYTES_MAX + 2 * NDIS_HEADER_BYTES];

@@ -138,6 +138,13 @@ static VOID NTAPI closed(NDIS_HANDLE context)
     InterlockedIncrement(&is_closed);
 }
 
+static void return_kept(void)
+{
+    PNET_BUFFER_LIST frames = InterlockedExchangePointer((PVOID volatile *)&kept, NULL);
+    if (frames)
+        NdisReturnNetBufferLists(binding, frames, 0);
+}
+
 static NDIS_STATUS NTAPI unbind(NDIS_HANDLE unbind_context, NDIS_HANDLE context)
 {
     (void)context;
@@ -145,6 +152,7 @@ static NDIS_STATUS NTAPI unbind(NDIS_HANDLE unbind_context, NDIS_HANDLE context)
         NdisCompleteUnbindAdapterEx(unbind_context);
         return NDIS_STATUS_PENDING;
     }
+    return_kept();
     if (!is_closed && NdisCloseAdapterEx(binding) == NDIS_STATUS_PENDING)
         wait_for(&is_closed, 1);
     return NDIS_STATUS_SUCCESS;
@@ -157,7 +165,6 @@ static NDIS_STATUS NTAPI event(NDIS_HANDLE context, PNET_PNP_EVENT_NOTIFICATION 
     if (!context || notification->NetPnPEvent.NetEvent != NetEventPause || !mode.answers_pause)
         return NDIS_STATUS_SUCCESS;
     NdisCompleteNetPnPEvent(binding, notification, NDIS_STATUS_SUCCESS);
-    NdisReturnNetBufferLists(binding, kept, 0);
     return NDIS_STATUS_PENDING;
 }
 
@@ -375,7 +382,7 @@ static void close_with_frame(void)
     begin_traffic();
     receive_some(1);
     if (NdisCloseAdapterEx(binding) == NDIS_STATUS_PENDING) {
-        NdisReturnNetBufferLists(binding, kept, 0);
+        return_kept();
         wait_for(&is_closed, 1);
     }
     end();
@@ -473,8 +480,9 @@ static void return_twice(void)
     mode.keeps_frame = true;
     begin_traffic();
     receive_some(1);
-    NdisReturnNetBufferLists(binding, kept, 0);
-    NdisReturnNetBufferLists(binding, kept, 0);
+    PNET_BUFFER_LIST frames = kept;
+    return_kept();
+    NdisReturnNetBufferLists(binding, frames, 0);
     end();
 }
 
