@@ -662,10 +662,10 @@ def main():
     with tempfile.TemporaryDirectory(prefix="vck-boot-") as directory:
         base = Base(directory)
         with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-            runs = {pool.submit(run_case, base, function, options): (number, name)
-                    for number, (name, function, options) in enumerate(cases, 1)}
-            for future in concurrent.futures.as_completed(runs):
-                number, name = runs[future]
+            runs = {pool.submit(run_case, base, function, options): name
+                    for name, function, options in cases}
+            for number, future in enumerate(concurrent.futures.as_completed(runs), 1):
+                name = runs[future]
                 problem = future.result()
                 failed += problem is not None
                 print(f"{'not ' if problem else ''}ok {number} - {name}")
