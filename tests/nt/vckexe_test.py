@@ -154,6 +154,31 @@ for wanted in GEOMETRIES:
 
 
 @test
+def key_slots_go_both_ways():
+    """key: slots made by vck.exe open on Linux and back, backups too; secrets are not shown"""
+    make_image()
+    cheap = ("--kdf-memory", "64M", "--kdf-passes", "3")
+    Path("first").write_bytes("eine Paßphrase\r\n".encode())
+    Path("second").write_bytes(b"another passphrase\n")
+    exe("prepare", "--vmk-file", "key", "image")
+    exe("key", "add", "--vmk-file", "key", "--new-key-file", "first", *cheap, "--label", "büro",
+        "image")
+    linux("key", "test", "--key-file", "first", "image", says="slot 0 \\(passphrase\\)")
+    linux("key", "add", "--key-file", "first", "--new-key-file", "second", *cheap, "image")
+    exe("key", "test", "--key-file", "-", "image", data=b"another passphrase\n", says="slot 1")
+    assert value_of(exe("key", "list", "--json", "image")) == value_of(
+        linux("key", "list", "--json", "image"))
+    exe("key", "backup", "--key-file", "first", "--new-key-file", "second", *cheap, "image", "saved")
+    exe("key", "erase", "--force", "image")
+    with unchanged("image"):
+        exe("key", "test", "--key-file", "first", "image", code=NOT_FOUND)
+    linux("key", "restore", "--key-file", "second", "image", "saved", says="2 key slots again")
+    exe("key", "rotate", "--key-file", "first", "--force", "image", says="slot 1 is removed")
+    linux("key", "test", "--key-file", "first", "image", says="slot 0")
+    linux("info", "--vmk-file", "key", "image", code=WRONG_KEY)
+
+
+@test
 def data_stays():
     """prepare: the data stays to the byte, and the metadata opens with another implementation"""
     make_image(fill=7)
