@@ -6,8 +6,8 @@
  *       |                                     ^            |
  *       +--> whoever sends a read: begins it at once       | pending: hands the lane to its task
  *
- * A read goes down on the thread that sends it, so that the disk works while a worker wakes; what
- * needs the processor first (a write is encrypted) is for the workers.
+ * A read goes down on the thread that sends it, so that the disk works while a worker wakes, if
+ * that has stack left; what needs the processor first (a write is encrypted) is for the workers.
  */
 #include "products/vcksys/filter_internal.h"
 
@@ -16,6 +16,10 @@
 
 /* What takes as long to decrypt as a worker to wake. */
 #define WORTH_A_WAKE_BYTES 16384u
+
+/* What a read takes of its sender's stack on the way down and back, and the drivers below it;
+ * paging comes when there is little left. */
+#define STACK_BYTES 8192u
 
 /* lane->owner: who may poll the lane's request. */
 enum {
@@ -383,7 +387,7 @@ static void send_now(struct lane *lane, PIRP irp)
 static bool begins_at_once(PIRP irp)
 {
     return IoGetCurrentIrpStackLocation(irp)->MajorFunction == IRP_MJ_READ &&
-           vck_current_level() <= VCK_LEVEL_APC;
+           vck_current_level() <= VCK_LEVEL_APC && IoGetRemainingStackSize() >= STACK_BYTES;
 }
 
 NTSTATUS filter_enqueue(struct filter *filter, PIRP irp)

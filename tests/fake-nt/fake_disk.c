@@ -244,6 +244,8 @@ static NTSTATUS dispatch(PDEVICE_OBJECT device, PIRP irp)
     struct fake_disk *disk = *(struct fake_disk **)device->DeviceExtension;
     NTSTATUS status;
 
+    if (IoGetCurrentIrpStackLocation(irp)->MajorFunction == IRP_MJ_READ)
+        __atomic_store_n(&disk->last_reader, vck_thread_id(), __ATOMIC_RELAXED);
     __atomic_fetch_add(&disk->counts[IoGetCurrentIrpStackLocation(irp)->MajorFunction], 1,
                        __ATOMIC_RELAXED);
     if (disk->is_async) {

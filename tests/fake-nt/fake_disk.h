@@ -50,6 +50,7 @@ struct fake_disk {
     uint32_t in_flight_max;
     uint64_t trimmed_offset, trimmed_bytes; /* the last range */
     uint64_t verified_offset;
+    uint32_t last_reader; /* thread that sent the last read */
 
     pthread_t thread;
     pthread_mutex_t lock;

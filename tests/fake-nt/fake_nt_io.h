@@ -265,6 +265,8 @@ void ObReferenceObject(PVOID object);
 void ObDereferenceObject(PVOID object);
 NTSTATUS ObQueryNameString(PVOID object, POBJECT_NAME_INFORMATION info, ULONG size_bytes,
                            PULONG ret_size_bytes);
+/* Enough, unless fake_stack_left was told. */
+ULONG_PTR IoGetRemainingStackSize(void);
 PVOID MmGetSystemRoutineAddress(PUNICODE_STRING name);
 
 /* ---- codes: ntdddisk.h, ntddstor.h ---- */
@@ -304,6 +306,9 @@ PMDL fake_mdl_create(void *buffer, size_t size_bytes);
 void fake_mdl_free(PMDL mdl);
 /* From now on no buffer can be mapped, but with reserved addresses; or it can again. */
 void fake_mdl_fail_mappings(bool fail);
+
+/* What every thread has left of its stack from now on; 0: enough. */
+void fake_stack_left(ULONG_PTR size_bytes);
 
 /* Raises the calling thread to DISPATCH, as a DPC would be, and back. */
 void fake_raise(void);

@@ -267,3 +267,17 @@ BOOLEAN IoCancelIrp(PIRP irp)
     routine(IoGetCurrentIrpStackLocation(irp)->DeviceObject, irp);
     return TRUE;
 }
+
+static ULONG_PTR stack_left; /* atomic */
+
+void fake_stack_left(ULONG_PTR size_bytes)
+{
+    __atomic_store_n(&stack_left, size_bytes, __ATOMIC_RELAXED);
+}
+
+ULONG_PTR IoGetRemainingStackSize(void)
+{
+    ULONG_PTR left = __atomic_load_n(&stack_left, __ATOMIC_RELAXED);
+
+    return left ? left : 16384;
+}

@@ -444,6 +444,34 @@ static void unmappable_buffers_are_refused(void **state) VCK_CAN_WAIT
     fixture_end(&f);
 }
 
+/* Whose stack is nearly full does not carry a read down: a worker does, with a stack of its own. */
+static void a_deep_stack_is_left_alone(void **state) VCK_NO_ANALYSIS
+{
+    static uint8_t buffer[4096];
+    struct fixture f;
+
+    (void)state;
+    fixture_begin(&f, NULL);
+    assert_int_equal(fixture_bind(&f), VCK_OK);
+    fixture_encrypt(&f);
+    for (uint32_t deep = 0; deep < 2; deep++) {
+        struct sent sent = {0};
+
+        fake_stack_left(deep ? 4096 : 0);
+        memset(buffer, 0, sizeof(buffer));
+        send_transfer(&f, &sent, IRP_MJ_READ, 0, buffer, sizeof(buffer), 0);
+        /* The disk completes at once: who carried it down has completed it. */
+        if (!deep)
+            assert_int_equal(__atomic_load_n(&sent.completions, __ATOMIC_RELAXED), 1);
+        assert_int_equal(sent_await(&sent), STATUS_SUCCESS);
+        assert_memory_equal(buffer, f.expected, sizeof(buffer));
+        assert_int_equal(__atomic_load_n(&f.disk->last_reader, __ATOMIC_RELAXED) == vck_thread_id(),
+                         !deep);
+    }
+    fake_stack_left(0);
+    fixture_end(&f);
+}
+
 #define PAGED_BYTES 200704u
 
 /* What the system pages: with a flag, and a buffer that is not mapped. */
@@ -537,6 +565,7 @@ int main(void)
         cmocka_unit_test(an_unbound_filter_passes),
         cmocka_unit_test(a_bound_filter_encrypts),
         cmocka_unit_test(asynchronous_disks_do_as_well),
+        cmocka_unit_test(a_deep_stack_is_left_alone),
         cmocka_unit_test(paging_needs_no_addresses),
         cmocka_unit_test(a_failing_piece_ends_the_request),
         cmocka_unit_test(statuses_are_exact),
