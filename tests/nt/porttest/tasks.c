@@ -4,6 +4,7 @@
 #include "vck/channel.h"
 #include "vck/cpu.h"
 #include "vck/executor.h"
+#include "vck/notify.h"
 #include "vck/sleep.h"
 #include "vck/thread.h"
 #include "vck/timeout.h"
@@ -72,6 +73,74 @@ static void test_tasks(void) VCK_CAN_WAIT
 out:
     vck_executor_destroy(executor);
     vck_free(walkers);
+}
+
+/* ---- tasks woken under a spin lock ---- */
+
+#define WAKE_ROUNDS 200u
+
+struct sleeper {
+    struct vck_future future;
+    struct vck_task task;
+    struct vck_task_join join;
+    struct vck_notify notify;
+    struct vck_notified notified;
+    unsigned woken; /* atomic */
+    bool is_waiting;
+};
+
+static enum vck_poll sleep_often(struct vck_future *future, const struct vck_waker *waker)
+{
+    struct sleeper *s = (struct sleeper *)future;
+    CHECK(vck_worker_get_current() == s->task.worker);
+    while (s->woken < WAKE_ROUNDS) {
+        if (!s->is_waiting)
+            vck_notified_init(&s->notified, &s->notify);
+        s->is_waiting = vck_future_poll(&s->notified.future, waker) == VCK_PENDING;
+        if (s->is_waiting)
+            return VCK_PENDING;
+        __atomic_add_fetch(&s->woken, 1, __ATOMIC_RELEASE);
+    }
+    return VCK_READY;
+}
+
+static void wake_all(struct sleeper *sleepers, struct vck_spinlock *lock)
+{
+    vck_spinlock_acquire(lock);
+    CHECK(!porttest_has_levels() || vck_current_level() == VCK_LEVEL_DISPATCH);
+    for (unsigned i = 0; i < TASK_COUNT; i++)
+        vck_notify_one(&sleepers[i].notify);
+    vck_spinlock_release(lock);
+}
+
+/* Each wake finds its worker, which sleeps in its event more often than not. */
+static void test_wakes_at_dispatch(void) VCK_CAN_WAIT
+{
+    struct vck_executor *executor = create(4);
+    struct sleeper *sleepers = vck_alloc(TASK_COUNT * sizeof(*sleepers), TAG);
+    struct vck_spinlock lock;
+    vck_spinlock_init(&lock);
+    if (!CHECK(executor != NULL && sleepers != NULL))
+        goto out;
+    for (unsigned i = 0; i < TASK_COUNT; i++) {
+        sleepers[i].future.poll = sleep_often;
+        vck_notify_init(&sleepers[i].notify);
+        vck_task_init(&sleepers[i].task, &sleepers[i].future);
+        CHECK(vck_executor_spawn(executor, &sleepers[i].task, &sleepers[i].join) == VCK_OK);
+    }
+    for (unsigned round = 1; round <= WAKE_ROUNDS; round++) {
+        wake_all(sleepers, &lock);
+        for (unsigned i = 0; i < TASK_COUNT; i++)
+            while (__atomic_load_n(&sleepers[i].woken, __ATOMIC_ACQUIRE) < round)
+                vck_thread_yield();
+    }
+    for (unsigned i = 0; i < TASK_COUNT; i++) {
+        vck_block_on(&sleepers[i].join.future);
+        CHECK(sleepers[i].join.status == VCK_OK && sleepers[i].woken == WAKE_ROUNDS);
+    }
+out:
+    vck_executor_destroy(executor);
+    vck_free(sleepers);
 }
 
 /* ---- the end of an executor ---- */
@@ -251,6 +320,7 @@ static void test_xts(void)
 
 const struct porttest porttest_tasks[] = {
     {"tasks yield and sleep on two workers", test_tasks},
+    {"four workers are woken at DISPATCH", test_wakes_at_dispatch},
     {"shutting down cancels tasks", test_shutdown},
     {"an executor without its thread is none", test_no_thread_no_executor},
     {"a worker's timer is periodic", test_periodic_timer},
