@@ -188,7 +188,6 @@ static VOID NTAPI receive(NDIS_HANDLE context, PNET_BUFFER_LIST lists, NDIS_PORT
 {
     (void)context;
     (void)port;
-    InterlockedExchangeAdd(&received, (LONG)count);
     if (mode.frees_frame)
         NdisFreeNetBufferList(lists);
     mode.frees_frame = false;
@@ -208,6 +207,8 @@ static VOID NTAPI receive(NDIS_HANDLE context, PNET_BUFFER_LIST lists, NDIS_PORT
     } else {
         NdisReturnNetBufferLists(binding, lists, 0);
     }
+    /* Whoever waits for them goes on once this is done. */
+    InterlockedExchangeAdd(&received, (LONG)count);
 }
 
 static VOID NTAPI send_complete(NDIS_HANDLE context, PNET_BUFFER_LIST lists, ULONG flags)
@@ -290,6 +291,15 @@ static void receive_some(LONG count)
         send_one();
     wait_for(&sent, count);
     wait_for(&received, count);
+}
+
+static void receive_another(void)
+{
+    LONG count = sent + 1;
+    LONG received_count = received + 1;
+    send_one();
+    wait_for(&sent, count);
+    wait_for(&received, received_count);
 }
 
 /* ---- as it should be ---- */
@@ -492,7 +502,7 @@ static void return_lent(void)
     mode.returns_short = true;
     begin_traffic();
     while (mode.returns_short)
-        receive_some(received + 1);
+        receive_another();
     end();
 }
 
@@ -502,7 +512,7 @@ static void relink_lent(void)
     mode.links_frame = true;
     begin_traffic();
     while (mode.links_frame)
-        receive_some(received + 1);
+        receive_another();
     end();
 }
 
