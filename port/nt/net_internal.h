@@ -101,6 +101,7 @@ struct vck_sockets {
     uint32_t user_count; /* sockets and names, until their last IRP is gone */
     bool is_stopping;
     bool is_pump_to_end;
+    bool is_pump_asleep;
     struct vck_event pump_event;
     struct vck_event empty_event;
     struct vck_event wake_event;

@@ -46,7 +46,10 @@ void vck_nt_net_queue(struct vck_sockets *stack, struct net_work *work,
     vck_spinlock_acquire(&stack->lock);
     *stack->last_work = work;
     stack->last_work = &work->next;
-    vck_event_set(&stack->pump_event);
+    if (stack->is_pump_asleep) {
+        stack->is_pump_asleep = false;
+        vck_event_set(&stack->pump_event);
+    }
     vck_spinlock_release(&stack->lock);
 }
 
@@ -86,6 +89,7 @@ static struct net_work *take_work(struct vck_sockets *stack, uint64_t *ret_limit
         if (!stack->first_work)
             stack->last_work = &stack->first_work;
     }
+    stack->is_pump_asleep = !work;
     *ret_limit_ns = stack->is_pump_to_end && !work ? 0 : earliest_limit(stack);
     vck_spinlock_release(&stack->lock);
     return work;
