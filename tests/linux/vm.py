@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Debian kernel with programs of this system in its memory, in a virtual machine without
 acceleration: for what needs modules or rights this system may not give."""
+import fcntl
 import gzip
 import os
 import re
@@ -45,13 +46,18 @@ def run(*command, cwd=None):
 
 
 def kernel():
-    """The folder of an unpacked kernel package, fetched once."""
+    """The folder of an unpacked kernel package, fetched once; others wait for whoever does."""
     for tool in ("qemu-system-x86_64", "apt-get", "dpkg-deb", "depmod", BUSYBOX):
         if shutil.which(tool) is None:
             raise Unavailable(f"no {tool}")
-    folder = CACHE / "root"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return fetch(CACHE / "root")
+
+
+def fetch(folder):
     if not (folder / "boot").is_dir():
-        CACHE.mkdir(parents=True, exist_ok=True)
         package = re.search(r"Depends: (linux-image-\S+)", run("apt-cache", "depends", PACKAGE))
         if package is None:
             raise Unavailable(f"apt knows no {PACKAGE}")
