@@ -223,7 +223,10 @@ bool vck_nt_net_lane_cancel(struct net_lane *lane)
 
     vck_spinlock_acquire(&s->lock);
     struct net_call *call = lane->call;
-    bool holds = lane->active && !lane->issuing && call && vck_nt_net_call_try_hold(call);
+    /* The operation that was meant may be over, and the call another one's. */
+    bool is_meant = lane->cancel || s->is_closing || (lane == &s->in && net_is(&s->is_recv_ended));
+    bool holds =
+        is_meant && lane->active && !lane->issuing && call && vck_nt_net_call_try_hold(call);
     vck_spinlock_release(&s->lock);
     if (!holds)
         return true;
