@@ -222,6 +222,7 @@ def stopped_under_load(driver):
     with Good() as server:
         load = driver.start("load", "--json", "--connections", 20000, "--concurrency", 16, "--port",
                             server.port)
+        driver.await_status(lambda s: s["jobs"] > 0, "the load has begun")
         for _ in range(5):
             driver.await_status(lambda s: s["jobs"] == 0 or s["sockets"] > 4, "there is a load")
             driver.run("stop")
