@@ -67,6 +67,7 @@ static int check_unchanged(const struct command *command, const struct inspectio
     struct vck_store store = {0};
     struct vck_disk *disk = NULL;
     const struct vck_secret *vmk = &in->store.vmk;
+    waiting_is_fine();
     int code = open_disk(command, path, DISK_READ_ONLY | DISK_SHARED, &disk);
     if (code != EXIT_OK)
         return code;
