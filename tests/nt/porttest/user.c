@@ -14,7 +14,7 @@ bool porttest_has_levels(void)
 
 int wmain(void);
 
-int wmain(void) VCK_ASSUME_CAN_WAIT
+int wmain(void) VCK_NO_ANALYSIS
 {
     static char text[TEXT_BYTES];
     static const struct porttest *const groups[] = {

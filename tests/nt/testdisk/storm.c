@@ -181,7 +181,8 @@ static void aim_anything(struct storm *storm, struct shot *shot, PIO_STACK_LOCAT
         if (below(storm, 4) == 0) {
             aim_pnp(storm, sp);
             break;
-        } /* fall through */
+        }
+        __attribute__((fallthrough));
     default:
         aim_transfer(storm, shot, sp);
         break;
