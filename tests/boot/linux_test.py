@@ -75,7 +75,8 @@ def make_disks():
                              8192, 1))
     machine.make_disk("data.img", 512, image)
     config = (f'{{"partition_guid": "{PARTITION}", "osloader": "/vmlinuz", "timeout": 0,'
-              ' "initrd": "/initrd.img", "options": "console=ttyS0 quiet init_on_free=1"}').encode()
+              ' "initrd": "/initrd.img", "options": "console=ttyS0 quiet init_on_free=1'
+              ' no_timer_check"}').encode()
     machine.make_fat("esp.fat", 8 * machine.MIB, 512, {
         "EFI/BOOT/BOOTX64.EFI": Path(os.environ["VCKBOOT"]), "vck.json": config})
     machine.make_disk("esp.img", 512, Path("esp.fat").read_bytes(), machine.ESP_TYPE, machine.ESP)
