@@ -64,3 +64,16 @@ void vck_nt_link_delete(const wchar_t *link)
     RtlInitUnicodeString(&string, link);
     (void)IoDeleteSymbolicLink(&string);
 }
+
+/* The system tells what the handle was granted, or has checked it against each request's code by
+ * itself. */
+ACCESS_MASK vck_nt_granted_access(const IO_STACK_LOCATION *stack)
+{
+    const IO_SECURITY_CONTEXT *context = stack->Parameters.Create.SecurityContext;
+
+    if (!context)
+        return FILE_READ_DATA | FILE_WRITE_DATA;
+    if (context->AccessState)
+        return context->AccessState->PreviouslyGrantedAccess | context->DesiredAccess;
+    return context->DesiredAccess;
+}

@@ -29,6 +29,10 @@ VCK_CHECKED vck_status vck_nt_link_create(const wchar_t *link, const wchar_t *na
 /* PASSIVE. */
 void vck_nt_link_delete(const wchar_t *link);
 
+/* What the handle that IRP_MJ_CREATE makes may do; everything, where the system does not tell. Any
+ * level. Source: IO_SECURITY_CONTEXT. */
+ACCESS_MASK vck_nt_granted_access(const IO_STACK_LOCATION *stack);
+
 VCK_END_DECLS
 
 #endif

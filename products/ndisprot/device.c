@@ -53,23 +53,10 @@ static void release_file(struct file *file)
         vck_free(file);
 }
 
-/* The system tells what the handle was granted, or has checked it against each request's code by
- * itself. */
-static ACCESS_MASK granted_access(const IO_STACK_LOCATION *stack)
-{
-    const IO_SECURITY_CONTEXT *context = stack->Parameters.Create.SecurityContext;
-
-    if (!context)
-        return FILE_READ_DATA | FILE_WRITE_DATA;
-    if (context->AccessState)
-        return context->AccessState->PreviouslyGrantedAccess | context->DesiredAccess;
-    return context->DesiredAccess;
-}
-
 static NTSTATUS open_file(PIRP irp)
 {
     IO_STACK_LOCATION *stack = IoGetCurrentIrpStackLocation(irp);
-    ACCESS_MASK access = granted_access(stack);
+    ACCESS_MASK access = vck_nt_granted_access(stack);
     struct file *file;
 
     if (!stack->FileObject)

@@ -152,19 +152,6 @@ static vck_status lane_start(struct lane *lane, uint32_t count, const char *name
 
 /* ---- majors ---- */
 
-/* The system tells what the handle was granted, or has checked it against each request's code by
- * itself. */
-static ACCESS_MASK granted_access(const IO_STACK_LOCATION *stack)
-{
-    const IO_SECURITY_CONTEXT *context = stack->Parameters.Create.SecurityContext;
-
-    if (!context)
-        return FILE_READ_DATA | FILE_WRITE_DATA;
-    if (context->AccessState)
-        return context->AccessState->PreviouslyGrantedAccess | context->DesiredAccess;
-    return context->DesiredAccess;
-}
-
 static NTSTATUS handle_create(PIRP irp)
 {
     IO_STACK_LOCATION *stack = IoGetCurrentIrpStackLocation(irp);
@@ -176,7 +163,7 @@ static NTSTATUS handle_create(PIRP irp)
         return STATUS_OBJECT_NAME_NOT_FOUND;
     if (control_device_is_stopping())
         return STATUS_DELETE_PENDING;
-    handle = control_handle_create(granted_access(stack));
+    handle = control_handle_create(vck_nt_granted_access(stack));
     if (!handle)
         return STATUS_INSUFFICIENT_RESOURCES;
     stack->FileObject->FsContext = handle;
