@@ -6,6 +6,7 @@
 #ifndef VCK_PRODUCTS_VCK_BOOT_LINUX_H
 #define VCK_PRODUCTS_VCK_BOOT_LINUX_H
 
+#include <sys/types.h>
 #include "products/vck/vck.h"
 #include "vck/handover.h"
 
@@ -30,5 +31,12 @@ int handover_fetch(const struct command *command, const struct handover_sources 
  * kernel knows now. False: none has it. */
 #define PARTITION_PATH_BYTES 300
 bool partition_find(const struct vck_guid *guid, char ret_path[PARTITION_PATH_BYTES]);
+
+/* ---- small files of the kernel ---- */
+
+/* Reads at most capacity bytes from the start; the number of them, or -1. */
+ssize_t sysfs_read(const char *path, void *buffer, size_t capacity);
+/* The number that the file `name` of the folder holds; false when there is none. */
+bool sysfs_number(const char *folder, const char *name, uint64_t *ret_value);
 
 #endif

@@ -29,32 +29,6 @@ const struct handover_sources handover_sources = {
 
 /* ---- bytes of files ---- */
 
-/* Reads at most capacity bytes from the start; the number of them, or -1. */
-static ssize_t read_start(const char *path, void *buffer, size_t capacity)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    ssize_t got;
-    size_t used = 0;
-    while (used < capacity && (got = read(fd, (char *)buffer + used, capacity - used)) > 0)
-        used += (size_t)got;
-    close(fd);
-    return (ssize_t)used;
-}
-
-static bool read_number(const char *folder, const char *name, uint64_t *ret_value)
-{
-    char path[512];
-    char text[64] = {0};
-    int length = snprintf(path, sizeof(path), "%s/%s", folder, name);
-    if (length < 0 || (size_t)length >= sizeof(path) ||
-        read_start(path, text, sizeof(text) - 1) <= 0)
-        return false;
-    *ret_value = strtoull(text, NULL, 0);
-    return true;
-}
-
 /* Reads the range and leaves zeroes there; an errno. */
 static int take_range(int fd, off_t at, uint8_t *buffer, size_t size)
 {
@@ -130,13 +104,13 @@ static int find_locator(const struct command *command, const struct handover_sou
     uint8_t value[ATTRIBUTES_BYTES + VCK_LOCATOR_VALUE_BYTES_MAX];
     const char *where = sources->variable;
     vck_status status;
-    ssize_t size = read_start(where, value, sizeof(value));
+    ssize_t size = sysfs_read(where, value, sizeof(value));
     if (size > (ssize_t)ATTRIBUTES_BYTES) {
         struct vck_bytes bytes = {value + ATTRIBUTES_BYTES, (size_t)size - ATTRIBUTES_BYTES};
         status = vck_locator_decode(bytes, ret_locator);
     } else {
         where = sources->table;
-        size = read_start(where, value, VCK_LOCATOR_TABLE_BYTES);
+        size = sysfs_read(where, value, VCK_LOCATOR_TABLE_BYTES);
         if (size <= 0)
             return EXIT_NOT_FOUND;
         status = vck_locator_table_parse((struct vck_bytes){value, (size_t)size}, ret_locator);
@@ -150,8 +124,8 @@ static int find_locator(const struct command *command, const struct handover_sou
 static bool covers(const char *folder, const struct vck_locator *locator)
 {
     uint64_t type, pages, start;
-    return read_number(folder, "type", &type) && type == RUNTIME_DATA &&
-           read_number(folder, "phys_addr", &start) && read_number(folder, "num_pages", &pages) &&
+    return sysfs_number(folder, "type", &type) && type == RUNTIME_DATA &&
+           sysfs_number(folder, "phys_addr", &start) && sysfs_number(folder, "num_pages", &pages) &&
            locator->address >= start && locator->length_bytes <= pages * EFI_PAGE_BYTES &&
            locator->address - start <= pages * EFI_PAGE_BYTES - locator->length_bytes;
 }

@@ -55,15 +55,10 @@ static uint32_t number_on(const char *disk, const struct vck_guid *guid, uint8_t
 /* What the kernel says a partition's number is, 0 for a whole disk. */
 static uint32_t number_of(const char *name)
 {
-    char path[512];
-    char text[16] = {0};
-    snprintf(path, sizeof(path), BLOCKS "/%s/partition", name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t got = read(fd, text, sizeof(text) - 1);
-    close(fd);
-    return got > 0 ? (uint32_t)strtoul(text, NULL, 10) : 0;
+    char folder[sizeof(BLOCKS) + 256];
+    uint64_t number = 0;
+    snprintf(folder, sizeof(folder), BLOCKS "/%s", name);
+    return sysfs_number(folder, "partition", &number) ? (uint32_t)number : 0;
 }
 
 /* The disk that a partition is on, from the folder it is in; "" when there is none. */
