@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 COPY_BYTES = 28672
-PASSPHRASE, FILE, RECOVERY = 1, 2, 3
+PASSPHRASE, FILE, RECOVERY, TPM = 1, 2, 3, 4
 HKDF_KIND, ARGON2ID, PBKDF2 = 0, 1, 2
 
 
@@ -34,8 +34,9 @@ def slot_key(kdf, passes, memory, lanes, secret, salt):
     return hkdf(salt, secret, b"VCK key slot")
 
 
-def associated(volume_id, record):
-    return volume_id + record[:24] + bytes(72) + record[96:160]
+def associated(volume_id, record, payload):
+    digest = hashlib.sha256(payload).digest() if payload else b""
+    return volume_id + record[:24] + bytes(72) + record[96:160] + digest
 
 
 class Slot:
@@ -45,29 +46,75 @@ class Slot:
          label) = struct.unpack_from("<HHHH16sQ64s", record)
         self.label = label.rstrip(b"\0").decode()
         assert b"\0" not in label.rstrip(b"\0") and self.zero == 0
-        if self.type in (PASSPHRASE, FILE, RECOVERY):
-            (self.kdf, self.zero, self.passes, self.memory, self.lanes, self.salt, self.nonce,
+        self.payload = b""
+        if self.type in (PASSPHRASE, FILE, RECOVERY, TPM):
+            (self.kdf, payload_size, self.passes, self.memory, self.lanes, self.salt, self.nonce,
              self.vmk_size) = struct.unpack_from("<HHIII32s12sI", record, 96)
-            assert self.zero == 0
+            at = rounded(160 + self.vmk_size + 16)
+            self.payload = record[at:at + payload_size]
+            assert self.size == at + rounded(payload_size) and not any(record[at + payload_size:])
+            assert not any(record[160 + self.vmk_size + 16:at])
+            assert (payload_size > 0) == (self.type == TPM)
+            assert self.type != TPM or self.kdf == HKDF_KIND
 
     def open(self, volume_id, secret):
         """The VMK, or None."""
         key = slot_key(self.kdf, self.passes, self.memory, self.lanes, secret, self.salt)
         sealed = self.record[160:160 + self.vmk_size + 16]
-        assert not any(self.record[160 + self.vmk_size + 16:])
         try:
-            return AESGCM(key).decrypt(self.nonce, sealed, associated(volume_id, self.record))
+            return AESGCM(key).decrypt(self.nonce, sealed,
+                                       associated(volume_id, self.record, self.payload))
         except InvalidTag:
             return None
 
 
+def rounded(size):
+    return (size + 7) // 8 * 8
+
+
 def make_slot(volume_id, number, kind, secret, vmk, kdf, passes, memory, lanes, uuid, salt, nonce,
-              created, label):
-    size = (160 + len(vmk) + 16 + 7) // 8 * 8
+              created, label, payload=b""):
+    at = rounded(160 + len(vmk) + 16)
+    size = at + rounded(len(payload))
     head = struct.pack("<HHHH16sQ64sHHIII32s12sI", size, kind, number, 0, uuid, created,
-                       label.encode(), kdf, 0, passes, memory, lanes, salt, nonce, len(vmk))
+                       label.encode(), kdf, len(payload), passes, memory, lanes, salt, nonce, len(vmk))
     key = slot_key(kdf, passes, memory, lanes, secret, salt)
-    return (head + AESGCM(key).encrypt(nonce, vmk, associated(volume_id, head))).ljust(size, b"\0")
+    sealed = AESGCM(key).encrypt(nonce, vmk, associated(volume_id, head, payload))
+    return ((head + sealed).ljust(at, b"\0") + payload).ljust(size, b"\0")
+
+
+class Sealed:
+    """What a slot of type TPM says about its sealed object."""
+
+    def __init__(self, payload):
+        (self.primary, self.flags, self.pcrs, self.bank, public, private, zero,
+         self.primary_digest) = struct.unpack_from("<HHIHHHH32s", payload)
+        assert self.primary == 1 and self.flags in (0, 1) and self.bank == 11 and zero == 0
+        assert 0 < self.pcrs < 1 << 24
+        numbers = [i for i in range(24) if self.pcrs >> i & 1]
+        self.values = {number: payload[48 + 32 * i:80 + 32 * i] for i, number in enumerate(numbers)}
+        at = 48 + 32 * len(numbers)
+        self.public, self.private = payload[at:at + public], payload[at + public:]
+        assert len(self.private) == private
+
+    def has_pin(self):
+        return bool(self.flags & 1)
+
+    def policy(self):
+        """The digest that the object has to have."""
+        mask = struct.pack("<I", self.pcrs)[:3]
+        values = hashlib.sha256(b"".join(self.values[i] for i in sorted(self.values))).digest()
+        digest = hashlib.sha256(bytes(32) + bytes.fromhex("0000017f00000001000b03") + mask +
+                                values).digest()
+        if self.has_pin():
+            digest = hashlib.sha256(digest + bytes.fromhex("0000016b")).digest()
+        return digest
+
+
+def make_sealed(flags, values, primary_digest, public, private):
+    head = struct.pack("<HHIHHHH32s", 1, flags, sum(1 << i for i in values), 11, len(public),
+                       len(private), 0, primary_digest)
+    return head + b"".join(values[i] for i in sorted(values)) + public + private
 
 
 def table_mac(volume_id, vmk, table):
@@ -193,6 +240,7 @@ VECTORS = (
     ("key file, HKDF", FILE, pattern("key file", 4096), HKDF_KIND, 0, 0, 0),
     ("key file, Argon2id", FILE, b"\0short", ARGON2ID, 2, 128, 2),
     ("recovery key", RECOVERY, pattern("recovery", 16), HKDF_KIND, 0, 0, 0),
+    ("TPM, with a PIN", TPM, pattern("sealed", 32), HKDF_KIND, 0, 0, 0),
 )
 
 
@@ -201,10 +249,13 @@ def make_vectors():
     vmk = pattern("vmk", 32)
     slots = []
     described = []
+    sealed = make_sealed(1, {7: pattern("PCR 7", 32), 12: pattern("PCR 12", 32)},
+                         pattern("primary", 32), pattern("public", 78), pattern("private", 161))
     for number, (name, kind, secret, kdf, passes, memory, lanes) in enumerate(VECTORS):
         record = make_slot(volume_id, number, kind, secret, vmk, kdf, passes, memory, lanes,
                            pattern(f"uuid {number}", 16), pattern(f"salt {number}", 32),
-                           pattern(f"nonce {number}", 12), 1700000000 + number, f"slot {number}")
+                           pattern(f"nonce {number}", 12), 1700000000 + number, f"slot {number}",
+                           sealed if kind == TPM else b"")
         slots.append(record)
         described.append({"name": name, "number": number, "type": kind, "kdf": kdf,
                           "passes": passes, "memory_kib": memory, "lanes": lanes,
@@ -215,7 +266,8 @@ def make_vectors():
     slots.append(unknown)
     table = make_table(volume_id, vmk, 7, slots)
     return {"volume_id": volume_id.hex(), "vmk": vmk.hex(), "generation": 7, "count": len(slots),
-            "recovery_text": recovery_text(VECTORS[5][2]), "slots": described,
+            "recovery_text": recovery_text(VECTORS[5][2]), "policy": Sealed(sealed).policy().hex(),
+            "slots": described,
             "table_size": len(table), "table": table.hex()}
 
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * key_slot: a volume master key wrapped under a secret of somebody's: a passphrase, a key file, a
- * recovery key. Source: docs/format.md, "Key slots".
+ * recovery key, or what a TPM has sealed. Source: docs/format.md, "Key slots".
  */
 #ifndef VCK_KEY_SLOT_H
 #define VCK_KEY_SLOT_H
@@ -16,14 +16,16 @@
 
 VCK_BEGIN_DECLS
 
-#define VCK_KEY_RECORD_BYTES_MAX 1200u  /* of the types made here */
-#define VCK_KEY_SECRET_BYTES_MAX 65536u /* of a passphrase or a key file */
-#define VCK_KEY_RECOVERY_BYTES   16u
-#define VCK_KEY_RECOVERY_TEXT    56u /* 48 digits, 7 hyphens, a zero */
-#define VCK_KEY_RECOVERY_GROUPS  8u
-#define VCK_KEY_MEMORY_KIB_MAX   (4u * 1024 * 1024)
-#define VCK_KEY_PASSES_MAX       65536u
-#define VCK_KEY_ITERATIONS_MAX   1000000000u
+#define VCK_KEY_PAYLOAD_BYTES_MAX 4096u
+#define VCK_KEY_RECORD_BYTES_MAX  (1200u + VCK_KEY_PAYLOAD_BYTES_MAX) /* of the types made here */
+#define VCK_KEY_SECRET_BYTES_MAX  65536u /* of a passphrase or a key file */
+#define VCK_KEY_SEALED_BYTES      32u    /* the secret of a slot with a payload */
+#define VCK_KEY_RECOVERY_BYTES    16u
+#define VCK_KEY_RECOVERY_TEXT     56u /* 48 digits, 7 hyphens, a zero */
+#define VCK_KEY_RECOVERY_GROUPS   8u
+#define VCK_KEY_MEMORY_KIB_MAX    (4u * 1024 * 1024)
+#define VCK_KEY_PASSES_MAX        65536u
+#define VCK_KEY_ITERATIONS_MAX    1000000000u
 
 enum vck_key_kdf_kind {
     VCK_KEY_HKDF = 0, /* for secrets that are random already */
@@ -58,11 +60,12 @@ struct vck_key_slot_spec {
     uint64_t created_s;
     struct vck_bytes label; /* UTF-8, at most VCK_KEY_LABEL_BYTES */
     struct vck_key_kdf kdf;
+    struct vck_bytes payload; /* of VCK_KEY_TPM, 1 to VCK_KEY_PAYLOAD_BYTES_MAX; else empty */
 };
 
 /* The slot's record, with a fresh UUID, salt and nonce, in record[VCK_KEY_RECORD_BYTES_MAX].
- * stretcher may be NULL for the default. INVALID_DATA: type, number, label, or a size of secret or
- * VMK; UNSUPPORTED; CRYPTO_FAILED; NO_MEMORY. PASSIVE. */
+ * stretcher may be NULL for the default. INVALID_DATA: type, number, label, or a size of secret,
+ * payload or VMK; UNSUPPORTED; CRYPTO_FAILED; NO_MEMORY. PASSIVE. */
 VCK_CHECKED vck_status vck_key_slot_make(const struct vck_key_slot_spec *spec,
                                          const uint8_t volume_id[16], struct vck_bytes secret,
                                          struct vck_bytes vmk,
@@ -80,6 +83,11 @@ VCK_CHECKED vck_status vck_key_slot_open(const struct vck_key_slot *slot,
 /* What a slot asks for. UNSUPPORTED, INVALID_DATA as above. Any level. */
 VCK_CHECKED vck_status vck_key_slot_kdf(const struct vck_key_slot *slot,
                                         struct vck_key_kdf *ret_kdf);
+
+/* The payload of a slot of a type that has one, borrowed from it. NOT_FOUND: of another type;
+ * UNSUPPORTED, INVALID_DATA as above. Any level. */
+VCK_CHECKED vck_status vck_key_slot_payload(const struct vck_key_slot *slot,
+                                            struct vck_bytes *ret_payload);
 
 /* The recovery key as digits, in groups, and back. Any level. */
 void vck_key_recovery_format(const uint8_t key[VCK_KEY_RECOVERY_BYTES],

@@ -49,12 +49,21 @@ void vck_key_tables_fini(struct vck_key_tables *tables);
 const struct vck_key_table *vck_key_tables_current(const struct vck_key_tables *tables,
                                                    struct vck_bytes vmk);
 
+/* Asks for the secrets of slots that nobody types: of a TPM. */
+struct vck_key_agent {
+    /* The VCK_KEY_SEALED_BYTES of a slot with this payload; the caller ends them. Whatever else it
+     * returns, the next slot is tried. It says itself what there is to say. PASSIVE, may wait. */
+    vck_status (*secret)(struct vck_key_agent *agent, const struct vck_key_slot *slot,
+                         struct vck_bytes payload, struct vck_secret *ret_secret);
+};
+
 /* A secret that somebody offers: what is not empty is tried on the slots of its type. */
 struct vck_key_offer {
     struct vck_bytes passphrase;
     struct vck_bytes file;
-    struct vck_bytes recovery; /* VCK_KEY_RECOVERY_BYTES */
-    bool has_number;           /* only the slot `number` */
+    struct vck_bytes recovery;   /* VCK_KEY_RECOVERY_BYTES */
+    struct vck_key_agent *agent; /* asked for the slots that have a payload, unless NULL */
+    bool has_number;             /* only the slot `number` */
     uint32_t number;
 };
 
@@ -71,7 +80,8 @@ struct vck_key_unlocked {
  * WRONG_KEY: no slot opens; NOT_FOUND: there is no slot to try; UNSUPPORTED: a table from the
  * future, another vendor's volume, or only slots that are not understood here; TAMPERED: a slot
  * opens in a table that was changed; CHECKSUM_MISMATCH: tables are there and none is whole;
- * NO_MEMORY: also where a slot asks for more than there is; otherwise as vck_store_inspect.
+ * NO_MEMORY: also where a slot asks for more than there is; what the agent returned first, where no
+ * slot could be tried; otherwise as vck_store_inspect.
  * fini *ret_vmk only on success. PASSIVE.
  */
 VCK_CHECKED vck_status vck_key_unlock(struct vck_disk *disk, const struct vck_key_offer *offer,

@@ -25,6 +25,7 @@ enum vck_key_type {
     VCK_KEY_PASSPHRASE = 1,
     VCK_KEY_FILE = 2,
     VCK_KEY_RECOVERY = 3,
+    VCK_KEY_TPM = 4,
 };
 
 /* Too large for a kernel's stack. */

@@ -29,9 +29,10 @@ enum {
 #define VOLUME_ID_BYTES   16u
 #define PAYLOAD_BYTES_MAX (IN_VMK + VCK_VMK_BYTES_MAX + 4 + VCK_KEY_TABLE_BYTES)
 
-_Static_assert(AT_RECORD + VCK_KEY_RECORD_BYTES_MAX + PAYLOAD_BYTES_MAX + VCK_GCM_TAG_BYTES <=
+_Static_assert(AT_RECORD + VCK_KEY_RECORD_BYTES_MAX - VCK_KEY_PAYLOAD_BYTES_MAX +
+                       PAYLOAD_BYTES_MAX + VCK_GCM_TAG_BYTES <=
                    VCK_KEY_BACKUP_BYTES_MAX,
-               "the largest backup fits");
+               "the largest backup fits; its slot has no payload");
 
 static const uint8_t backup_magic[4] = {'V', 'C', 'K', 'S'};
 

@@ -28,6 +28,7 @@ static void opens_the_vectors(void **state)
     for (const char *at = text; (at = vectors_find(at, "name")) != NULL; count++) {
         struct vck_secret opened = {0};
         struct vck_key_kdf kdf;
+        struct vck_bytes payload;
         struct vck_bytes offer = {secret, vectors_u32(at, "secret_size")};
         vectors_hex(at, "secret", secret, offer.size_bytes);
         vectors_hex(at, "record", record, vectors_u32(at, "record_size"));
@@ -37,6 +38,8 @@ static void opens_the_vectors(void **state)
         assert_int_equal(kdf.passes, vectors_u32(at, "passes"));
         assert_int_equal(kdf.memory_kib, vectors_u32(at, "memory_kib"));
         assert_int_equal(kdf.lanes, vectors_u32(at, "lanes"));
+        assert_int_equal(vck_key_slot_payload(&slot, &payload),
+                         slot.type == VCK_KEY_TPM ? VCK_OK : VCK_NOT_FOUND);
         assert_int_equal(vck_key_slot_open(&slot, id, offer, NULL, &opened), VCK_OK);
         assert_int_equal(opened.size_bytes, sizeof(key));
         assert_memory_equal(opened.data, key, sizeof(key));
@@ -49,7 +52,7 @@ static void opens_the_vectors(void **state)
             assert_memory_equal(vectors_find(text, "recovery_text") + 1, recovery, 55);
         }
     }
-    assert_int_equal(count, 6);
+    assert_int_equal(count, 7);
     free(text);
 }
 
@@ -78,6 +81,62 @@ static void notices_changes(void **state)
         id[bit / 8] ^= (uint8_t)(1 << bit % 8);
         assert_int_equal(vck_key_slot_open(&slot, id, BYTES(secret), NULL, &opened), VCK_WRONG_KEY);
         id[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+/* Nor does it under another payload, of whatever size. */
+static void covers_the_payload(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 7, 8, 300, VCK_KEY_PAYLOAD_BYTES_MAX};
+    uint8_t record[VCK_KEY_RECORD_BYTES_MAX], secret[32] = "sealed", payload[4097] = {1, 2, 3};
+    for (size_t i = 0; i < VCK_ARRAY_COUNT(sizes); i++) {
+        struct vck_key_slot_spec spec = {.type = VCK_KEY_TPM, .payload = {payload, sizes[i]}};
+        struct vck_secret opened = {0};
+        struct vck_bytes back;
+        uint32_t size;
+        assert_int_equal(vck_key_slot_make(&spec, test_volume_id, BYTES(secret), BYTES(vmk), NULL,
+                                           record, &size),
+                         VCK_OK);
+        struct vck_key_slot slot = slot_of(record);
+        assert_int_equal(slot.size_bytes, size);
+        assert_int_equal(vck_key_slot_payload(&slot, &back), VCK_OK);
+        assert_int_equal(back.size_bytes, sizes[i]);
+        assert_memory_equal(back.data, payload, sizes[i]);
+        assert_int_equal(vck_key_slot_open(&slot, test_volume_id, BYTES(secret), NULL, &opened),
+                         VCK_OK);
+        vck_secret_fini(&opened);
+        record[(size_t)(back.data - record) + sizes[i] - 1] ^= 1;
+        assert_int_equal(vck_key_slot_open(&slot, test_volume_id, BYTES(secret), NULL, &opened),
+                         VCK_WRONG_KEY);
+        slot.size_bytes -= 8;
+        assert_int_equal(vck_key_slot_payload(&slot, &back), VCK_INVALID_DATA);
+    }
+}
+
+static void takes_payloads_where_they_belong(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t type;
+        enum vck_key_kdf_kind kind;
+        size_t secret_bytes, payload_bytes;
+    } cases[] = {
+        {VCK_KEY_TPM, VCK_KEY_HKDF, 32, 0},  {VCK_KEY_TPM, VCK_KEY_HKDF, 32, 4097},
+        {VCK_KEY_TPM, VCK_KEY_HKDF, 31, 10}, {VCK_KEY_TPM, VCK_KEY_PBKDF2, 32, 10},
+        {VCK_KEY_FILE, VCK_KEY_HKDF, 32, 1},
+    };
+    uint8_t record[VCK_KEY_RECORD_BYTES_MAX], secret[32] = "sealed", payload[4097] = {1};
+    uint32_t size;
+    for (size_t i = 0; i < VCK_ARRAY_COUNT(cases); i++) {
+        struct vck_key_slot_spec spec = {
+            .type = cases[i].type,
+            .kdf = {cases[i].kind, cases[i].kind == VCK_KEY_PBKDF2, 0, 0},
+            .payload = {payload, cases[i].payload_bytes}};
+        struct vck_bytes sealed = {secret, cases[i].secret_bytes};
+        assert_int_equal(
+            vck_key_slot_make(&spec, test_volume_id, sealed, BYTES(vmk), NULL, record, &size),
+            VCK_INVALID_DATA);
     }
 }
 
@@ -218,9 +277,14 @@ static void recovery_keys_come_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(opens_the_vectors),       cmocka_unit_test(notices_changes),
-        cmocka_unit_test(opens_what_it_made),      cmocka_unit_test(refuses_what_the_format_does),
-        cmocka_unit_test(needs_memory_once),       cmocka_unit_test(recovery_keys_notice_slips),
+        cmocka_unit_test(opens_the_vectors),
+        cmocka_unit_test(notices_changes),
+        cmocka_unit_test(covers_the_payload),
+        cmocka_unit_test(takes_payloads_where_they_belong),
+        cmocka_unit_test(opens_what_it_made),
+        cmocka_unit_test(refuses_what_the_format_does),
+        cmocka_unit_test(needs_memory_once),
+        cmocka_unit_test(recovery_keys_notice_slips),
         cmocka_unit_test(recovery_keys_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,6 +110,80 @@ static void tries_what_was_offered(void **state) VCK_NO_ANALYSIS
     memory_disk_free(disk);
 }
 
+/* An agent with the secret of one slot. */
+struct fake_agent {
+    struct vck_key_agent base;
+    vck_status status;
+    uint16_t knows;
+    unsigned asked;
+};
+
+static vck_status fake_secret(struct vck_key_agent *agent, const struct vck_key_slot *slot,
+                              struct vck_bytes payload, struct vck_secret *ret_secret)
+{
+    struct fake_agent *fake = VCK_CONTAINER_OF(agent, struct fake_agent, base);
+    uint8_t secret[32] = {0};
+    assert_int_equal(payload.size_bytes, 5);
+    assert_memory_equal(payload.data, "where", 5);
+    fake->asked++;
+    secret[0] = (uint8_t)fake->knows;
+    (void)slot;
+    if (fake->status != VCK_OK)
+        return fake->status;
+    return vck_secret_init_copy(ret_secret, BYTES(secret));
+}
+
+static void add_sealed(struct memory_disk *disk, uint16_t number) VCK_NO_ANALYSIS
+{
+    struct vck_key_session session;
+    uint8_t record[VCK_KEY_RECORD_BYTES_MAX], secret[32] = {(uint8_t)number};
+    const struct vck_key_slot_spec spec = {
+        .type = VCK_KEY_TPM, .number = number, .payload = TEXT("where")};
+    uint32_t size;
+    assert_int_equal(vck_key_session_open(&session, &disk->disk, BYTES(vmk), false), VCK_OK);
+    assert_int_equal(vck_key_slot_make(&spec, session.tables.volume_id, BYTES(secret), BYTES(vmk),
+                                       NULL, record, &size),
+                     VCK_OK);
+    assert_int_equal(vck_key_table_add(session.table, (struct vck_bytes){record, size}), VCK_OK);
+    assert_int_equal(vck_key_session_commit(&session), VCK_OK);
+    vck_key_session_fini(&session);
+}
+
+/* Once for each slot that has a payload; a failure of its own is passed on. */
+static void asks_the_agent(void **state) VCK_NO_ANALYSIS
+{
+    (void)state;
+    struct memory_disk *disk = make_volume();
+    struct fake_agent agent = {.base = {.secret = fake_secret}, .knows = 5};
+    struct vck_key_offer offer = {.agent = &agent.base};
+    struct vck_key_unlocked unlocked;
+    struct vck_secret key = {0};
+    assert_int_equal(add(disk, 1), VCK_OK);
+    assert_int_equal(vck_key_unlock(&disk->disk, &offer, NULL, &key, NULL), VCK_NOT_FOUND);
+    add_sealed(disk, 4);
+    add_sealed(disk, 5);
+    assert_int_equal(vck_key_unlock(&disk->disk, &offer, NULL, &key, &unlocked), VCK_OK);
+    assert_int_equal(unlocked.number, 5);
+    assert_int_equal(unlocked.type, VCK_KEY_TPM);
+    assert_int_equal(agent.asked, 2);
+    assert_memory_equal(key.data, vmk, sizeof(vmk));
+    vck_secret_fini(&key);
+    agent.knows = 6;
+    assert_int_equal(vck_key_unlock(&disk->disk, &offer, NULL, &key, NULL), VCK_WRONG_KEY);
+    agent.status = VCK_BUSY;
+    assert_int_equal(vck_key_unlock(&disk->disk, &offer, NULL, &key, NULL), VCK_BUSY);
+    assert_int_equal(agent.asked, 6);
+    offer.has_number = true;
+    offer.number = 4;
+    assert_int_equal(vck_key_unlock(&disk->disk, &offer, NULL, &key, NULL), VCK_BUSY);
+    assert_int_equal(agent.asked, 7);
+    offer.has_number = false;
+    offer.recovery = BYTES(secrets[1]);
+    assert_int_equal(vck_key_unlock(&disk->disk, &offer, NULL, &key, NULL), VCK_OK);
+    vck_secret_fini(&key);
+    memory_disk_free(disk);
+}
+
 /* One whole copy anywhere is enough. */
 static void needs_one_copy(void **state)
 {
@@ -380,6 +454,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opens_what_was_added),
         cmocka_unit_test(tries_what_was_offered),
+        cmocka_unit_test(asks_the_agent),
         cmocka_unit_test(needs_one_copy),
         cmocka_unit_test(says_what_is_wrong),
         cmocka_unit_test(notices_tampering),

@@ -76,7 +76,7 @@ static void reads_the_vectors(void **state)
     assert_int_equal(slot.type, 4711);
     assert_string_equal(slot.label, "of another day");
     memcpy(kept, slot.record, sizeof(kept));
-    for (uint32_t i = 0; i < 6; i++)
+    for (uint32_t i = 0; vck_key_table_count(table) > 1; i++)
         assert_int_equal(vck_key_table_remove(table, i), VCK_OK);
     assert_int_equal(vck_key_table_find(table, 31, &slot), VCK_OK);
     assert_memory_equal(slot.record, kept, sizeof(kept));

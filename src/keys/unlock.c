@@ -9,6 +9,7 @@ struct unlocking {
     const struct vck_key_stretcher *stretcher;
     struct vck_secret vmk;
     struct vck_key_unlocked unlocked;
+    vck_status agent_status; /* the first failure of the agent */
     bool any_tried, any_unsupported, any_tampered;
 };
 
@@ -70,12 +71,9 @@ static vck_status check_volume(struct unlocking *u, struct vck_disk *disk) VCK_C
 }
 
 /* WRONG_KEY: on to the next. */
-static vck_status try_slot(struct unlocking *u, const struct vck_key_slot *slot,
-                           struct vck_disk *disk) VCK_CAN_WAIT
+static vck_status try_secret(struct unlocking *u, const struct vck_key_slot *slot,
+                             struct vck_bytes secret, struct vck_disk *disk) VCK_CAN_WAIT
 {
-    struct vck_bytes secret = secret_for(u->offer, slot);
-    if (secret.size_bytes == 0)
-        return VCK_WRONG_KEY;
     vck_status status = vck_key_slot_open(slot, u->tables.volume_id, secret, u->stretcher, &u->vmk);
     if (status == VCK_UNSUPPORTED || status == VCK_INVALID_DATA) {
         u->any_unsupported = true;
@@ -92,6 +90,36 @@ static vck_status try_slot(struct unlocking *u, const struct vck_key_slot *slot,
     return status;
 }
 
+static vck_status try_agent(struct unlocking *u, const struct vck_key_slot *slot,
+                            struct vck_disk *disk) VCK_CAN_WAIT
+{
+    struct vck_key_agent *agent = u->offer->agent;
+    struct vck_secret secret = {0};
+    struct vck_bytes payload;
+    vck_status status = vck_key_slot_payload(slot, &payload);
+    if (status == VCK_NOT_FOUND || (u->offer->has_number && u->offer->number != slot->number))
+        return VCK_WRONG_KEY;
+    if (status == VCK_OK)
+        status = agent->secret(agent, slot, payload, &secret);
+    if (status != VCK_OK) {
+        if (u->agent_status == VCK_OK)
+            u->agent_status = status;
+        return VCK_WRONG_KEY;
+    }
+    status = try_secret(u, slot, (struct vck_bytes){secret.data, secret.size_bytes}, disk);
+    vck_secret_fini(&secret);
+    return status;
+}
+
+static vck_status try_slot(struct unlocking *u, const struct vck_key_slot *slot,
+                           struct vck_disk *disk) VCK_CAN_WAIT
+{
+    struct vck_bytes secret = secret_for(u->offer, slot);
+    if (secret.size_bytes > 0)
+        return try_secret(u, slot, secret, disk);
+    return u->offer->agent != NULL ? try_agent(u, slot, disk) : VCK_WRONG_KEY;
+}
+
 /* Why nothing opened. */
 static vck_status reason(const struct unlocking *u)
 {
@@ -99,6 +127,8 @@ static vck_status reason(const struct unlocking *u)
         return VCK_TAMPERED;
     if (u->any_tried)
         return VCK_WRONG_KEY;
+    if (u->agent_status != VCK_OK)
+        return u->agent_status;
     if (u->any_unsupported)
         return VCK_UNSUPPORTED;
     return u->tables.table_count == 0 && u->tables.any_damaged ? VCK_CHECKSUM_MISMATCH
