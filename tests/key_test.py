@@ -559,6 +559,54 @@ def asks_without_echo():
 
 
 @tap.test
+def look_by_slot():
+    """info, check, map: what opens a slot shows what the VMK shows; without a key as before"""
+    with volume():
+        told = vck("key", "add", "--key-file", "first", "--type", "recovery", "image")
+        recovery = re.search(r"^(?:\d{6}-){7}\d{6}$", told, re.MULTILINE)[0].encode()
+        vck("key", "add", "--key-file", "first", "--type", "key-file", "--new-key-file", "binary",
+            "--kdf", "hkdf", "image")
+        with unchanged():
+            for verb, says in ((("info",), "valid:      generation"), (("check",), "agree"),
+                               (("map",), "plaintext")):
+                by_vmk = vck(*verb, "--vmk-file", "vmk", "image", says=says)
+                for how, stdin in ((("--key-file", "first"), None), (("--key-file", "binary"), None),
+                                   (("--key-file", "-"), recovery),
+                                   (("--key-file", "first", "--slot", 0), None)):
+                    assert vck(*verb, *how, "image", stdin=stdin) == by_vmk
+                for how, code, says in (
+                        (("--key-file", "second"), WRONG_KEY, "no key slot opens"),
+                        (("--key-file", "first", "--slot", 1), NOT_FOUND, "no key slot"),
+                        (("--key-file", "first", "--vmk-file", "vmk"), USAGE, "exclude each other"),
+                        (("--vmk-file", "vmk", "--slot", 1), USAGE, "exclude each other"),
+                        (("--unlock", "--key-file", "first"), USAGE, "--unlock asks"),
+                        (("--unlock",), USAGE, "no terminal"), (("--slot", 0), USAGE, "no terminal")):
+                    vck(*verb, *how, "image", code=code, says=says)
+            assert "valid:" not in vck("info", "image")
+            vck("check", "image", says="without the key")
+            terminal = Terminal("check", "--unlock", "image")
+            terminal.expect("Passphrase or recovery key: ")
+            terminal.type(FIRST)
+            code, rest = terminal.end()
+            assert code == OK and "agree" in rest and "without" not in rest and FIRST not in rest
+
+
+@tap.test
+def repair_by_slot():
+    """check --repair: a slot opens what is to be repaired, also with a secret from standard input"""
+    with volume():
+        data = bytearray(Path("image").read_bytes())
+        data[-512 - 131072:-131072] = bytes(512)
+        Path("image").write_bytes(data)
+        vck("check", "--key-file", "first", "image", code=PROBLEMS, says="cannot be used")
+        with unchanged():
+            vck("check", "--repair", "image", code=USAGE, says="needs --vmk-file, --key-file")
+            vck("check", "--repair", "--key-file", "second", "image", code=WRONG_KEY)
+        vck("check", "--repair", "--key-file", "-", "image", stdin=FIRST.encode())
+        vck("check", "--vmk-file", "vmk", "image", says="2 replicas agree")
+
+
+@tap.test
 def notices_slips():
     """add on a terminal: two entries that differ change nothing"""
     with volume():

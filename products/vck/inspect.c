@@ -4,6 +4,7 @@
 #include "port/port.h"
 #include "products/vck/carrier.h"
 #include "products/vck/inspect.h"
+#include "products/vck/key.h"
 #include "products/vck/os.h"
 #include "vck/disk_io.h"
 
@@ -206,13 +207,18 @@ static void open_store(struct inspection *in, struct vck_bytes vmk,
                              : vck_store_inspect(&in->store, in->disk);
 }
 
+static int refuse_hidden(const struct command *command, const char *path)
+{
+    return report(command, EXIT_BUSY,
+                  "%s is attached, which hides its metadata; vck status and vck map ask the %s",
+                  path, os_words.host);
+}
+
 static int judge(struct inspection *in, const struct command *command,
                  const char *path) VCK_CAN_WAIT
 {
     if (in->status == VCK_SIGNATURE_MISMATCH && carrier_hides(command, path))
-        return report(command, EXIT_BUSY,
-                      "%s is attached, which hides its metadata; vck status and vck map ask the %s",
-                      path, os_words.host);
+        return refuse_hidden(command, path);
     find_model(in);
     vck_status status =
         in->status == VCK_IO || in->status == VCK_NO_MEMORY ? in->status : read_journal(in);
@@ -221,32 +227,24 @@ static int judge(struct inspection *in, const struct command *command,
     return EXIT_OK;
 }
 
-int inspect_open(struct inspection *in, const struct command *command, const char *path,
-                 unsigned flags, uint32_t use_replica)
+int inspect_find_key(const struct command *command, const char *path, struct key_access *ret_access)
 {
-    struct vck_secret key = {0};
-    waiting_is_fine();
-    memset(in, 0, sizeof(*in));
-    int code = open_disk(command, path, flags, &in->disk);
-    if (code == EXIT_OK && option_given(command, OPTION_VMK_FILE))
-        code = key_read(command, &key);
-    if (code == EXIT_OK) {
-        open_store(in, (struct vck_bytes){key.data, key.size_bytes}, use_replica);
-        code = judge(in, command, path);
-    }
-    vck_secret_fini(&key);
-    return code;
+    if (!key_is_wanted(command))
+        return EXIT_OK;
+    if (!option_given(command, OPTION_VMK_FILE) && carrier_hides(command, path))
+        return refuse_hidden(command, path);
+    return key_access_find(command, path, ret_access);
 }
 
-int inspect_open_with(struct inspection *in, const struct command *command, const char *path,
-                      unsigned flags, struct vck_bytes vmk)
+int inspect_open(struct inspection *in, const struct command *command, const char *path,
+                 unsigned flags, uint32_t use_replica, struct vck_bytes vmk)
 {
     waiting_is_fine();
     memset(in, 0, sizeof(*in));
     int code = open_disk(command, path, flags, &in->disk);
     if (code != EXIT_OK)
         return code;
-    open_store(in, vmk, VCK_STORE_ANY_REPLICA);
+    open_store(in, vmk, use_replica);
     return judge(in, command, path);
 }
 

@@ -57,14 +57,18 @@ struct inspection {
     struct vck_damage_list damage; /* the newest valid slot; count 0 without a key */
 };
 
-/* Opens path (flags of open_disk) and reads what is there, with the key of --vmk-file
- * where it is given. use_replica as for vck_store_open. EXIT_OK says only that the disk could be
- * read: look at status. End it with inspect_fini in every case. */
+struct key_access;
+
+/* The key that the options name or ask for; none where they do not speak of one. key_access_fini in
+ * every case. */
+int inspect_find_key(const struct command *command, const char *path,
+                     struct key_access *ret_access) VCK_CAN_WAIT;
+
+/* Opens path (flags of open_disk) and reads what is there, with the key unless it is empty.
+ * use_replica as for vck_store_open. EXIT_OK says only that the disk could be read: look at status.
+ * End it with inspect_fini in every case. */
 int inspect_open(struct inspection *inspection, const struct command *command, const char *path,
-                 unsigned flags, uint32_t use_replica);
-/* The same with this key, in place of an option. */
-int inspect_open_with(struct inspection *inspection, const struct command *command,
-                      const char *path, unsigned flags, struct vck_bytes vmk);
+                 unsigned flags, uint32_t use_replica, struct vck_bytes vmk);
 void inspect_fini(struct inspection *inspection);
 
 /* A volume could be made out and, where there is a key, opened. */

@@ -38,6 +38,11 @@ struct key_access {
     struct secret_text secret; /* that opened the slot */
 };
 
+static inline struct vck_bytes key_access_vmk(const struct key_access *access)
+{
+    return (struct vck_bytes){access->vmk.data, access->vmk.size_bytes};
+}
+
 /* The VMK from --vmk-file, or of the slot that --key-file or what is typed opens. fini always. */
 int key_access_open(const struct command *command, const char *path, struct vck_disk *disk,
                     struct key_access *ret_access) VCK_CAN_WAIT;
@@ -51,6 +56,9 @@ int key_access_look(const struct command *command, const char *path,
  * at for it. fini always. */
 int key_access_find(const struct command *command, const char *path,
                     struct key_access *ret_access) VCK_CAN_WAIT;
+
+/* Whether an option says that there is to be a key at all, for verbs that also do without. */
+bool key_is_wanted(const struct command *command);
 
 /* The words for a failure of the room, reported. */
 int key_explain(const struct command *command, const char *path, vck_status status);

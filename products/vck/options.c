@@ -57,6 +57,7 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_SLOT] = {"--slot", "N", "the slot, 0 to 31"},
     [OPTION_SOCKET] = {"--socket", "PATH", "the daemon's control socket (/run/vck/control.sock)"},
     [OPTION_TYPE] = {"--type", "TYPE", "passphrase, key-file or recovery (passphrase)"},
+    [OPTION_UNLOCK] = {"--unlock", NULL, "open a key slot with what is typed on the terminal"},
     [OPTION_USE_REPLICA] = {"--use-replica", "N", "take replica N as the valid one"},
     [OPTION_VERSION] = {"--version", NULL, "print the version and exit"},
     [OPTION_VMK_FILE] = {"--vmk-file", "FILE", "read the key from FILE; - is standard input"},
@@ -68,6 +69,7 @@ static const struct option_spec specs[OPTION_COUNT] = {
 #define HOST    (OPTION_BIT(SOCKET))
 #define QUERY   (OPTION_BIT(SOCKET) | OPTION_BIT(JSON))
 #define OFFLINE (OPTION_BIT(VMK_FILE) | OPTION_BIT(JSON))
+#define LOOK    (OFFLINE | OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(UNLOCK))
 #define NEW_KEY                                                                                    \
     (OPTION_BIT(NEW_KEY_FILE) | OPTION_BIT(KDF) | OPTION_BIT(KDF_MEMORY) |                         \
      OPTION_BIT(KDF_PASSES) | OPTION_BIT(KDF_TIME))
@@ -93,11 +95,11 @@ static const struct verb verbs[] = {
      run_rate},
     {"status", "VOLUME", 1, 1, "say how far one volume is", QUERY, run_status},
     {"list", "", 0, 0, "list the attached volumes", QUERY, run_list},
-    {"info", "VOLUME", 1, 1, "print what every replica and the journal say", OFFLINE, run_info},
-    {"map", "VOLUME", 1, 1, "draw what is where on a volume", OPTION_BIT(WIDTH) | OFFLINE | QUERY,
+    {"info", "VOLUME", 1, 1, "print what every replica and the journal say", LOOK, run_info},
+    {"map", "VOLUME", 1, 1, "draw what is where on a volume", OPTION_BIT(WIDTH) | LOOK | QUERY,
      run_map},
     {"check", "VOLUME", 1, 1, "compare replicas, journal and sizes of a volume not attached",
-     OPTION_BIT(REPAIR) | OPTION_BIT(USE_REPLICA) | OFFLINE, run_check},
+     OPTION_BIT(REPAIR) | OPTION_BIT(USE_REPLICA) | LOOK, run_check},
     {"key", "ACTION VOLUME", 2, 3,
      "list, test, add, remove, change, label, rotate, backup FILE, restore FILE or erase the key "
      "slots of a volume",

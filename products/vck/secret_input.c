@@ -146,6 +146,9 @@ int secret_check_sources(const struct command *command)
         return report_usage(command, "only one secret can come from standard input");
     if (option_given(command, OPTION_KEY_FILE) && option_given(command, OPTION_VMK_FILE))
         return report_usage(command, "--key-file and --vmk-file exclude each other");
+    if (option_given(command, OPTION_UNLOCK) &&
+        (option_given(command, OPTION_KEY_FILE) || option_given(command, OPTION_VMK_FILE)))
+        return report_usage(command, "--unlock asks, and takes neither --key-file nor --vmk-file");
     return EXIT_OK;
 }
 
@@ -241,6 +244,12 @@ int key_access_look(const struct command *command, const char *path, struct key_
         code = key_access_open(command, path, disk, ret_access);
     vck_disk_close(disk);
     return code;
+}
+
+bool key_is_wanted(const struct command *command)
+{
+    return option_given(command, OPTION_VMK_FILE) || option_given(command, OPTION_KEY_FILE) ||
+           option_given(command, OPTION_SLOT) || option_given(command, OPTION_UNLOCK);
 }
 
 void key_access_fini(struct key_access *access)

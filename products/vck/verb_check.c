@@ -9,6 +9,7 @@
 #include "port/port.h"
 #include "products/vck/inspect.h"
 #include "products/vck/json.h"
+#include "products/vck/key.h"
 #include "products/vck/vck.h"
 #include "vck/disk_io.h"
 
@@ -219,18 +220,35 @@ static void print(const struct command *command, const struct findings *findings
         print_text(findings, in, path);
 }
 
-/* One look at the volume; repairs it first when do_repair. */
-static int inspect_once(const struct command *command, const char *path, uint32_t use_replica,
-                        bool do_repair, bool is_repaired, struct findings *findings) VCK_CAN_WAIT
+/* What one run looks at. */
+struct check {
+    const struct command *command;
+    char path[VOLUME_PATH_BYTES];
+    uint32_t use_replica;
+    struct key_access access;
+    struct findings findings;
+};
+
+static int repair_volume(struct check *check) VCK_CAN_WAIT
 {
     struct inspection in;
-    unsigned flags = do_repair ? 0 : DISK_READ_ONLY;
-    int code = inspect_open(&in, command, path, flags, use_replica);
-    if (code == EXIT_OK && do_repair)
-        code = repair(&in, command, path);
-    if (code == EXIT_OK && !do_repair) {
+    int code = inspect_open(&in, check->command, check->path, 0, check->use_replica,
+                            key_access_vmk(&check->access));
+    if (code == EXIT_OK)
+        code = repair(&in, check->command, check->path);
+    inspect_fini(&in);
+    return code;
+}
+
+static int look_at_volume(struct check *check, bool is_repaired) VCK_CAN_WAIT
+{
+    struct inspection in;
+    struct findings *findings = &check->findings;
+    int code = inspect_open(&in, check->command, check->path, DISK_READ_ONLY, VCK_STORE_ANY_REPLICA,
+                            key_access_vmk(&check->access));
+    if (code == EXIT_OK) {
         look(&in, findings);
-        print(command, findings, &in, path, is_repaired);
+        print(check->command, findings, &in, check->path, is_repaired);
         code = findings->count == 0 ? EXIT_OK : findings->code;
     }
     inspect_fini(&in);
@@ -239,29 +257,29 @@ static int inspect_once(const struct command *command, const char *path, uint32_
 
 static int parse(const struct command *command, uint32_t *ret_use_replica)
 {
-    if (option_given(command, OPTION_REPAIR) && !option_given(command, OPTION_VMK_FILE))
-        return report_usage(command, "--repair needs --vmk-file: replicas are sealed with the key");
+    if (option_given(command, OPTION_REPAIR) && !key_is_wanted(command))
+        return report_usage(command, "--repair needs --vmk-file, --key-file or --unlock: replicas "
+                                     "are sealed with the key");
     if (option_given(command, OPTION_USE_REPLICA) && !option_given(command, OPTION_REPAIR))
         return report_usage(command, "--use-replica needs --repair");
-    if (option_given(command, OPTION_REPAIR) && strcmp(command->values[OPTION_VMK_FILE], "-") == 0)
-        return report_usage(command, "--repair reads the key twice, so it cannot come from -");
     return option_u32(command, OPTION_USE_REPLICA, 0, VCK_REPLICAS_MAX - 1, VCK_STORE_ANY_REPLICA,
                       ret_use_replica);
 }
 
 int run_check(const struct command *command)
 {
-    struct findings findings;
-    char path[VOLUME_PATH_BYTES];
-    uint32_t use_replica;
+    struct check check = {.command = command};
     waiting_is_fine();
     bool do_repair = option_given(command, OPTION_REPAIR);
-    int code = parse(command, &use_replica);
+    int code = parse(command, &check.use_replica);
     if (code == EXIT_OK)
-        code = volume_path(command, command->operands[0], path);
+        code = volume_path(command, command->operands[0], check.path);
+    if (code == EXIT_OK)
+        code = inspect_find_key(command, check.path, &check.access);
     if (code == EXIT_OK && do_repair)
-        code = inspect_once(command, path, use_replica, true, false, &findings);
+        code = repair_volume(&check);
     if (code == EXIT_OK)
-        code = inspect_once(command, path, VCK_STORE_ANY_REPLICA, false, do_repair, &findings);
+        code = look_at_volume(&check, do_repair);
+    key_access_fini(&check.access);
     return code;
 }

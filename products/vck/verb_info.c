@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include "products/vck/inspect.h"
 #include "products/vck/json.h"
+#include "products/vck/key.h"
 #include "products/vck/vck.h"
 
 /* ---- text ---- */
@@ -237,17 +238,27 @@ static int print(const struct inspection *in, const struct command *command, con
     return report(command, exit_code_of(in->status), "%s: %s", path, inspect_explain(in, text));
 }
 
-int run_info(const struct command *command)
+static int inspect_and_print(const struct command *command, const char *path, struct vck_bytes vmk)
 {
     struct inspection inspection;
-    char path[VOLUME_PATH_BYTES];
-    int code = volume_path(command, command->operands[0], path);
-    if (code != EXIT_OK)
-        return code;
-    code = inspect_open(&inspection, command, path, DISK_READ_ONLY | DISK_SHARED,
-                        VCK_STORE_ANY_REPLICA);
+    int code = inspect_open(&inspection, command, path, DISK_READ_ONLY | DISK_SHARED,
+                            VCK_STORE_ANY_REPLICA, vmk);
     if (code == EXIT_OK)
         code = print(&inspection, command, path);
     inspect_fini(&inspection);
+    return code;
+}
+
+int run_info(const struct command *command)
+{
+    char path[VOLUME_PATH_BYTES];
+    struct key_access access = {0};
+    waiting_is_fine();
+    int code = volume_path(command, command->operands[0], path);
+    if (code == EXIT_OK)
+        code = inspect_find_key(command, path, &access);
+    if (code == EXIT_OK)
+        code = inspect_and_print(command, path, key_access_vmk(&access));
+    key_access_fini(&access);
     return code;
 }

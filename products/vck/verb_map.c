@@ -10,6 +10,7 @@
 #include "products/vck/client.h"
 #include "products/vck/inspect.h"
 #include "products/vck/json.h"
+#include "products/vck/key.h"
 #include "products/vck/os.h"
 
 #define ROWS          4
@@ -101,7 +102,8 @@ static int ask_host(const struct command *command, const char *path, struct map 
         code = client_get_status(&client, path, &status);
     if (code == EXIT_OK && !status.is_attached)
         code =
-            report(command, EXIT_NOT_FOUND, "%s is not attached; --vmk-file reads the disk", path);
+            report(command, EXIT_NOT_FOUND,
+                   "%s is not attached; --vmk-file, --key-file or --unlock reads the disk", path);
     if (code == EXIT_OK) {
         map->encrypted_sectors = status.encrypted_sector;
         take_data_region(&status, map);
@@ -120,15 +122,13 @@ static void take_inspection(const struct inspection *in, struct map *map)
     memcpy(map->damage_bytes, in->damage.offset_bytes, sizeof(map->damage_bytes));
 }
 
-static int gather(const struct command *command, const char *path, struct map *map)
+static int read_disk(const struct command *command, const char *path, struct vck_bytes vmk,
+                     struct map *map)
 {
     struct inspection in;
     char text[EXPLANATION_BYTES];
-    memset(map, 0, sizeof(*map));
-    if (carrier_hides(command, path))
-        return ask_host(command, path, map);
     int code =
-        inspect_open(&in, command, path, DISK_READ_ONLY | DISK_SHARED, VCK_STORE_ANY_REPLICA);
+        inspect_open(&in, command, path, DISK_READ_ONLY | DISK_SHARED, VCK_STORE_ANY_REPLICA, vmk);
     if (code == EXIT_OK && !inspect_is_open(&in))
         code = report(command, exit_code_of(in.status), "%s: %s", path, inspect_explain(&in, text));
     if (code == EXIT_OK && in.has_key)
@@ -140,6 +140,20 @@ static int gather(const struct command *command, const char *path, struct map *m
         find_hot(&in, map);
     }
     inspect_fini(&in);
+    return code;
+}
+
+static int gather(const struct command *command, const char *path, struct map *map)
+{
+    struct key_access access = {0};
+    waiting_is_fine();
+    memset(map, 0, sizeof(*map));
+    if (carrier_hides(command, path))
+        return ask_host(command, path, map);
+    int code = inspect_find_key(command, path, &access);
+    if (code == EXIT_OK)
+        code = read_disk(command, path, key_access_vmk(&access), map);
+    key_access_fini(&access);
     return code;
 }
 

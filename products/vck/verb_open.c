@@ -144,7 +144,7 @@ int open_with_key(const struct command *command, const char *path, const char *n
                   struct vck_bytes vmk)
 {
     struct inspection in;
-    int code = inspect_open_with(&in, command, path, DISK_READ_ONLY, vmk);
+    int code = inspect_open(&in, command, path, DISK_READ_ONLY, VCK_STORE_ANY_REPLICA, vmk);
     if (code == EXIT_OK)
         code = map_inspected(command, &in, path, name);
     inspect_fini(&in);
@@ -168,8 +168,7 @@ int run_open(const struct command *command)
     if (code == EXIT_OK)
         code = key_access_find(command, path, &access);
     if (code == EXIT_OK)
-        code = open_with_key(command, path, name,
-                             (struct vck_bytes){access.vmk.data, access.vmk.size_bytes});
+        code = open_with_key(command, path, name, key_access_vmk(&access));
     key_access_fini(&access);
     if (code == EXIT_OK && !is_rehearsal)
         printf("/dev/mapper/%s\n", name);
