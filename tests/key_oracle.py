@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 COPY_BYTES = 28672
-PASSPHRASE, FILE, RECOVERY, TPM = 1, 2, 3, 4
+PASSPHRASE, FILE, RECOVERY, TPM, NETWORK = 1, 2, 3, 4, 5
 HKDF_KIND, ARGON2ID, PBKDF2 = 0, 1, 2
 
 
@@ -47,15 +47,15 @@ class Slot:
         self.label = label.rstrip(b"\0").decode()
         assert b"\0" not in label.rstrip(b"\0") and self.zero == 0
         self.payload = b""
-        if self.type in (PASSPHRASE, FILE, RECOVERY, TPM):
+        if self.type in (PASSPHRASE, FILE, RECOVERY, TPM, NETWORK):
             (self.kdf, payload_size, self.passes, self.memory, self.lanes, self.salt, self.nonce,
              self.vmk_size) = struct.unpack_from("<HHIII32s12sI", record, 96)
             at = rounded(160 + self.vmk_size + 16)
             self.payload = record[at:at + payload_size]
             assert self.size == at + rounded(payload_size) and not any(record[at + payload_size:])
             assert not any(record[160 + self.vmk_size + 16:at])
-            assert (payload_size > 0) == (self.type == TPM)
-            assert self.type != TPM or self.kdf == HKDF_KIND
+            assert (payload_size > 0) == (self.type in (TPM, NETWORK))
+            assert not self.payload or self.kdf == HKDF_KIND
 
     def open(self, volume_id, secret):
         """The VMK, or None."""

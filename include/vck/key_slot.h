@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * key_slot: a volume master key wrapped under a secret of somebody's: a passphrase, a key file, a
- * recovery key, or what a TPM has sealed. Source: docs/format.md, "Key slots".
+ * recovery key, what a TPM has sealed, or what servers help to find. Source: docs/format.md, "Key
+ * slots".
  */
 #ifndef VCK_KEY_SLOT_H
 #define VCK_KEY_SLOT_H
@@ -60,7 +61,8 @@ struct vck_key_slot_spec {
     uint64_t created_s;
     struct vck_bytes label; /* UTF-8, at most VCK_KEY_LABEL_BYTES */
     struct vck_key_kdf kdf;
-    struct vck_bytes payload; /* of VCK_KEY_TPM, 1 to VCK_KEY_PAYLOAD_BYTES_MAX; else empty */
+    struct vck_bytes payload; /* of VCK_KEY_TPM and VCK_KEY_NETWORK, 1 to VCK_KEY_PAYLOAD_BYTES_MAX;
+                                 else empty */
 };
 
 /* The slot's record, with a fresh UUID, salt and nonce, in record[VCK_KEY_RECORD_BYTES_MAX].

@@ -49,7 +49,7 @@ void vck_key_tables_fini(struct vck_key_tables *tables);
 const struct vck_key_table *vck_key_tables_current(const struct vck_key_tables *tables,
                                                    struct vck_bytes vmk);
 
-/* Asks for the secrets of slots that nobody types: of a TPM. */
+/* Asks for the secrets of slots that nobody types: of a TPM, of servers. */
 struct vck_key_agent {
     /* The VCK_KEY_SEALED_BYTES of a slot with this payload; the caller ends them. Whatever else it
      * returns, the next slot is tried. It says itself what there is to say. PASSIVE, may wait. */

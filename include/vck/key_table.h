@@ -26,6 +26,7 @@ enum vck_key_type {
     VCK_KEY_FILE = 2,
     VCK_KEY_RECOVERY = 3,
     VCK_KEY_TPM = 4,
+    VCK_KEY_NETWORK = 5,
 };
 
 /* Too large for a kernel's stack. */

@@ -140,7 +140,7 @@ static struct vck_bytes make_associated(const uint8_t *record, const uint8_t vol
 
 static bool has_payload(uint16_t type)
 {
-    return type == VCK_KEY_TPM;
+    return type == VCK_KEY_TPM || type == VCK_KEY_NETWORK;
 }
 
 static bool is_secret_possible(uint16_t type, struct vck_bytes secret)
