@@ -32,6 +32,15 @@ int handover_fetch(const struct command *command, const struct handover_sources 
 #define PARTITION_PATH_BYTES 300
 bool partition_find(const struct vck_guid *guid, char ret_path[PARTITION_PATH_BYTES]);
 
+struct partition_place {
+    char disk[PARTITION_PATH_BYTES]; /* path of the whole disk */
+    uint32_t number;
+    struct vck_guid guid;
+};
+
+/* What the partition with this number of the kernel's is. False: it is none, or in no GPT. */
+bool partition_identify(dev_t device, struct partition_place *ret_place);
+
 /* ---- small files of the kernel ---- */
 
 /* Reads at most capacity bytes from the start; the number of them, or -1. */

@@ -47,6 +47,8 @@ static const struct option_spec specs[OPTION_COUNT] = {
                              "take the new passphrase or key from FILE; - is standard input"},
     [OPTION_NEW_VMK] = {"--new-vmk", "FILE", "create FILE with a new random key"},
     [OPTION_NO_WAIT] = {"--no-wait", NULL, "return as soon as the sweep has started"},
+    [OPTION_PARTITION] = {"--partition", "GUID",
+                          "where no boot loader names one: the partition to ask a passphrase for"},
     [OPTION_READ_ONLY] = {"--read-only", NULL, "refuse writes"},
     [OPTION_REPAIR] = {"--repair", NULL, "make all replicas equal to the newest valid one"},
     [OPTION_SECTOR_SIZE] = {"--sector-size", "BYTES", "512 or 4096 (what the disk has)"},

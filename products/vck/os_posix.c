@@ -23,7 +23,8 @@ static const struct verb verbs[] = {
      run_open},
     {"close", "NAME", 1, 1, "remove what open made", 0, run_close},
     {"initrd-unlock", "NAME", 1, 1, "open what the boot loader unlocked",
-     OPTION_BIT(HANDOVER) | OPTION_BIT(WAIT) | OPTION_BIT(READ_ONLY) | OPTION_BIT(ALLOW_DISCARDS),
+     OPTION_BIT(HANDOVER) | OPTION_BIT(PARTITION) | OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) |
+         OPTION_BIT(WAIT) | OPTION_BIT(READ_ONLY) | OPTION_BIT(ALLOW_DISCARDS),
      run_initrd_unlock},
 };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 #include "port/port.h"
 #include "products/vck/boot_linux.h"
@@ -27,17 +28,15 @@ static vck_status read_sectors(void *context, uint64_t lba, uint32_t count_secto
     return pread(reader->fd, buffer, size, at) == (ssize_t)size ? VCK_OK : VCK_IO;
 }
 
-/* The number in the table of this whole disk, 0 when it has none with the GUID. */
-static uint32_t number_on(const char *disk, const struct vck_guid *guid, uint8_t *buffer)
+/* Loads the table of this whole disk into the buffer. */
+static bool load_table(const char *disk, uint8_t *buffer, struct vck_gpt *ret_gpt)
 {
-    struct vck_gpt gpt;
-    struct vck_gpt_partition partition;
     bool is_there = false;
     int sector_size = 0;
     uint64_t size_bytes = 0;
     struct disk_reader reader = {.fd = open(disk, O_RDONLY | O_CLOEXEC)};
     if (reader.fd < 0)
-        return 0;
+        return false;
     if (ioctl(reader.fd, BLKSSZGET, &sector_size) == 0 && sector_size > 0 &&
         ioctl(reader.fd, BLKGETSIZE64, &size_bytes) == 0) {
         reader.sector_size_bytes = (uint32_t)sector_size;
@@ -45,10 +44,19 @@ static uint32_t number_on(const char *disk, const struct vck_guid *guid, uint8_t
                                         .sector_size_bytes = reader.sector_size_bytes,
                                         .read = read_sectors,
                                         .context = &reader};
-        if (vck_gpt_load(&source, buffer, VCK_GPT_BUFFER_BYTES, &gpt) == VCK_OK)
-            is_there = vck_gpt_find(&gpt, guid, &partition) == VCK_OK;
+        is_there = vck_gpt_load(&source, buffer, VCK_GPT_BUFFER_BYTES, ret_gpt) == VCK_OK;
     }
     close(reader.fd);
+    return is_there;
+}
+
+/* The number in the table of this whole disk, 0 when it has none with the GUID. */
+static uint32_t number_on(const char *disk, const struct vck_guid *guid, uint8_t *buffer)
+{
+    struct vck_gpt gpt;
+    struct vck_gpt_partition partition;
+    bool is_there =
+        load_table(disk, buffer, &gpt) && vck_gpt_find(&gpt, guid, &partition) == VCK_OK;
     return is_there ? partition.number : 0;
 }
 
@@ -113,6 +121,39 @@ bool partition_find(const struct vck_guid *guid, char ret_path[PARTITION_PATH_BY
     }
     if (blocks != NULL)
         closedir(blocks);
+    vck_free_pages(buffer, VCK_GPT_BUFFER_BYTES);
+    return is_found;
+}
+
+/* The name in /sys/class/block of a device of the kernel's. */
+static bool name_of_device(dev_t device, char ret_name[256])
+{
+    char path[64];
+    char real[PATH_MAX];
+    snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(device), minor(device));
+    if (realpath(path, real) == NULL)
+        return false;
+    snprintf(ret_name, 256, "%s", strrchr(real, '/') + 1);
+    return true;
+}
+
+bool partition_identify(dev_t device, struct partition_place *ret_place)
+{
+    char name[256];
+    char disk[256];
+    struct vck_gpt gpt;
+    struct vck_gpt_partition partition;
+    uint8_t *buffer = vck_alloc_pages(VCK_GPT_BUFFER_BYTES, PART_TAG);
+    bool is_found = buffer != NULL && name_of_device(device, name) && number_of(name) != 0;
+    if (is_found) {
+        name_of_disk(name, disk);
+        path_of(disk, ret_place->disk);
+        ret_place->number = number_of(name);
+        is_found = load_table(ret_place->disk, buffer, &gpt) &&
+                   vck_gpt_get(&gpt, ret_place->number, &partition) == VCK_OK;
+    }
+    if (is_found)
+        ret_place->guid = partition.partition_guid;
     vck_free_pages(buffer, VCK_GPT_BUFFER_BYTES);
     return is_found;
 }

@@ -58,6 +58,7 @@ enum option_id {
     OPTION_NEW_KEY_FILE,
     OPTION_NEW_VMK,
     OPTION_NO_WAIT,
+    OPTION_PARTITION,
     OPTION_READ_ONLY,
     OPTION_REPAIR,
     OPTION_SECTOR_SIZE,
@@ -181,6 +182,9 @@ void key_remove_unused(const struct command *command);
 /* ---- the verbs ---- */
 
 int run_prepare(const struct command *command);
+/* The same for a volume in use, whose file system must leave the room at its end; a rehearsal only
+ * checks. */
+int prepare_mounted(const struct command *command, bool is_rehearsal);
 int run_attach(const struct command *command);
 int run_detach(const struct command *command);
 int run_encrypt(const struct command *command);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * verb_open: the data of a volume at rest as a block device of the kernel's own, without the
- * daemon. Nothing of the volume is written: what an attach would have to repair first is refused
- * here.
+ * daemon. Of the volume itself only what a cut has left open is written, as an attach would.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "products/vck/key.h"
 #include "products/vck/mapper.h"
 #include "vck/disk_io.h"
+#include "vck/provider.h"
 
 /* ---- what is mapped ---- */
 
@@ -30,7 +30,9 @@ static int plan(const struct command *command, const struct inspection *in, cons
         return report(command, exit_code_of(in->status), "%s: %s", path, inspect_explain(in, text));
     if (has_open_record(in))
         return report(command, EXIT_PROBLEMS,
-                      "the last sweep of %s was cut short; vck attach repairs that", path);
+                      "the last sweep of %s was cut short; opening it for writing carries out the "
+                      "rest of what was begun",
+                      path);
     if (in->damage.count > 0)
         warn(command, "%u lost chunks of %s will read as errors", in->damage.count, path);
     vck_status status = vck_mapping_init(ret_mapping, &in->store.layout,
@@ -56,6 +58,35 @@ static int print_table(const struct command *command, const struct vck_mapping *
                vck_mapping_target(segment.kind), *text != 0 ? " " : "", text);
     }
     return EXIT_OK;
+}
+
+/* ---- what was cut ---- */
+
+static bool may_write(const struct command *command)
+{
+    return !option_given(command, OPTION_READ_ONLY) && !option_given(command, OPTION_DRY_RUN);
+}
+
+/* The provider recovers what it opens. */
+static int recover(const struct command *command, const char *path, struct vck_bytes vmk)
+{
+    struct vck_attach_context context = {.vmk = vmk};
+    struct vck_io_config config = {0};
+    waiting_is_fine();
+    int code = open_disk(command, path, 0, &context.disk);
+    if (code != EXIT_OK)
+        return code;
+    vck_status status = vck_default_provider.on_attach(&vck_default_provider, &context, &config);
+    if (status != VCK_OK) {
+        code = report(command, exit_code_of(status), "cannot recover %s: %s", path,
+                      vck_status_text(status));
+    } else {
+        if (config.damaged_found > 0)
+            warn(command, "%u chunks of %s are lost", config.damaged_found, path);
+        vck_default_provider.on_detach(&vck_default_provider, &config);
+    }
+    vck_disk_close(context.disk);
+    return code;
 }
 
 /* ---- making it ---- */
@@ -145,6 +176,13 @@ int open_with_key(const struct command *command, const char *path, const char *n
 {
     struct inspection in;
     int code = inspect_open(&in, command, path, DISK_READ_ONLY, VCK_STORE_ANY_REPLICA, vmk);
+    if (code == EXIT_OK && may_write(command) && inspect_is_open(&in) && has_open_record(&in)) {
+        inspect_fini(&in);
+        memset(&in, 0, sizeof(in));
+        code = recover(command, path, vmk);
+        if (code == EXIT_OK)
+            code = inspect_open(&in, command, path, DISK_READ_ONLY, VCK_STORE_ANY_REPLICA, vmk);
+    }
     if (code == EXIT_OK)
         code = map_inspected(command, &in, path, name);
     inspect_fini(&in);

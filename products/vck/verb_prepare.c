@@ -21,6 +21,7 @@ struct preparation {
     const struct command *command;
     char path[VOLUME_PATH_BYTES];
     struct vck_disk *disk;
+    bool is_mounted; /* only what is behind its file system is written */
     struct vck_prepare_params params;
     struct vck_secret key;
     bool has_slot;        /* the key is kept in the first key slot ... */
@@ -103,7 +104,7 @@ static int take_key(struct preparation *p)
 
 static int open_volume(struct preparation *p)
 {
-    int code = open_disk(p->command, p->path, 0, &p->disk);
+    int code = open_disk(p->command, p->path, p->is_mounted ? DISK_SHARED : 0, &p->disk);
     if (code != EXIT_OK)
         return code;
     p->size_bytes = p->disk->size_bytes;
@@ -503,9 +504,19 @@ static int inspect_and_plan(struct preparation *p) VCK_CAN_WAIT
     return code == EXIT_OK ? check_content(p) : code;
 }
 
-static int prepare(struct preparation *p) VCK_CAN_WAIT
+/* Metadata behind a file system that nothing recognises could be in the middle of it. */
+static int check_is_recognised(const struct preparation *p)
 {
-    struct vck_prepare_result made;
+    if (!p->is_mounted || p->content.kind != CONTENT_UNKNOWN)
+        return EXIT_OK;
+    return report(p->command, EXIT_REFUSED,
+                  "%s holds no file system whose size is known here; nothing says that there is "
+                  "room behind it",
+                  p->path);
+}
+
+static int plan_preparation(struct preparation *p) VCK_CAN_WAIT
+{
     int code = check_choices(p->command);
     if (code == EXIT_OK)
         code = parse_params(p);
@@ -515,8 +526,13 @@ static int prepare(struct preparation *p) VCK_CAN_WAIT
         code = take_key(p);
     if (code == EXIT_OK)
         code = inspect_and_plan(p);
-    if (code == EXIT_OK)
-        code = make_volume(p, &made);
+    return code == EXIT_OK ? check_is_recognised(p) : code;
+}
+
+static int make_and_tell(struct preparation *p) VCK_CAN_WAIT
+{
+    struct vck_prepare_result made;
+    int code = make_volume(p, &made);
     if (code != EXIT_OK)
         return code;
     if (option_given(p->command, OPTION_JSON))
@@ -526,13 +542,26 @@ static int prepare(struct preparation *p) VCK_CAN_WAIT
     return EXIT_OK;
 }
 
+static int prepare(struct preparation *p, bool is_rehearsal)
+{
+    waiting_is_fine();
+    int code = plan_preparation(p);
+    if (code == EXIT_OK && !is_rehearsal)
+        code = make_and_tell(p);
+    vck_disk_close(p->disk);
+    vck_secret_fini(&p->key);
+    new_slot_fini(&p->slot);
+    return code;
+}
+
 int run_prepare(const struct command *command)
 {
     struct preparation p = {.command = command};
-    waiting_is_fine();
-    int code = prepare(&p);
-    vck_disk_close(p.disk);
-    vck_secret_fini(&p.key);
-    new_slot_fini(&p.slot);
-    return code;
+    return prepare(&p, false);
+}
+
+int prepare_mounted(const struct command *command, bool is_rehearsal)
+{
+    struct preparation p = {.command = command, .is_mounted = true};
+    return prepare(&p, is_rehearsal);
 }

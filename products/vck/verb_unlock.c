@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * verb_unlock: the step of an initrd after a boot loader of ours: the loader says which partition
- * and with which key, and the partition becomes a device. Run again, it finds nothing: the handover
- * is wiped as it is read.
+ * verb_unlock: the step of an initrd that makes a device of the system's volume. A boot loader of
+ * ours says which partition and with which key; the handover is wiped as it is read, so a second
+ * run finds none. Without it, whoever sits there is asked.
  */
+#include <string.h>
 #include "products/vck/boot_linux.h"
+#include "products/vck/key.h"
 #include "products/vck/mapper.h"
 #include "products/vck/os.h"
 
@@ -28,17 +30,64 @@ static int wait_for_partition(const struct command *command, const struct vck_gu
         os_sleep_ms(LOOK_AGAIN_MS);
     }
     vck_guid_format(guid, text);
-    return report(command, EXIT_NOT_FOUND,
-                  "there is no partition %s, which the boot loader named; waited %u s", text,
+    return report(command, EXIT_NOT_FOUND, "there is no partition %s, which %s named; waited %u s",
+                  text, option_given(command, OPTION_PARTITION) ? "--partition" : "the boot loader",
                   wait_s);
 }
 
+static bool is_zero(const struct vck_guid *guid)
+{
+    static const struct vck_guid zero;
+    return vck_guid_equal(guid, &zero);
+}
+
+/* *ret_guid is zero without --partition. */
+static int parse_partition(const struct command *command, struct vck_guid *ret_guid)
+{
+    const char *text = command->values[OPTION_PARTITION];
+    struct vck_guid guid = {0};
+    if (text != NULL &&
+        (vck_guid_parse((struct vck_bytes){(const uint8_t *)text, strlen(text)}, &guid) != VCK_OK ||
+         is_zero(&guid)))
+        return report_usage(command, "--partition is %s; the GUID of a partition is expected",
+                            text);
+    *ret_guid = guid;
+    return EXIT_OK;
+}
+
+static int unlock_by_asking(const struct command *command, const struct vck_guid *guid,
+                            const char *name, uint32_t wait_s)
+{
+    char path[PARTITION_PATH_BYTES];
+    struct key_access access = {0};
+    waiting_is_fine();
+    int code = wait_for_partition(command, guid, wait_s, path);
+    if (code == EXIT_OK)
+        code = key_access_find(command, path, &access);
+    if (code == EXIT_OK)
+        code = open_with_key(command, path, name,
+                             (struct vck_bytes){access.vmk.data, access.vmk.size_bytes});
+    key_access_fini(&access);
+    return code;
+}
+
+/* A handover for another partition is for another volume, and wiped all the same. */
+static bool is_meant(const struct vck_handover *handover, const struct vck_guid *wanted)
+{
+    return is_zero(wanted) || vck_guid_equal(&handover->partition_guid, wanted);
+}
+
 static int unlock(const struct command *command, const struct handover_sources *sources,
-                  const char *name, uint32_t wait_s)
+                  const struct vck_guid *wanted, const char *name, uint32_t wait_s)
 {
     struct vck_handover handover = {0};
     char path[PARTITION_PATH_BYTES];
     int code = handover_fetch(command, sources, &handover);
+    if (!is_zero(wanted) &&
+        (code == EXIT_NOT_FOUND || (code == EXIT_OK && !is_meant(&handover, wanted)))) {
+        vck_handover_fini(&handover);
+        return unlock_by_asking(command, wanted, name, wait_s);
+    }
     if (code == EXIT_NOT_FOUND)
         code = report(command, EXIT_NOT_FOUND,
                       "no boot loader left a handover: neither in %s nor by way of the firmware",
@@ -56,6 +105,7 @@ int run_initrd_unlock(const struct command *command)
 {
     const char *name;
     uint32_t wait_s;
+    struct vck_guid wanted;
     struct handover_sources sources = handover_sources;
     if (option_given(command, OPTION_HANDOVER))
         sources.file = command->values[OPTION_HANDOVER];
@@ -64,9 +114,11 @@ int run_initrd_unlock(const struct command *command)
     if (code == EXIT_OK)
         code = option_u32(command, OPTION_WAIT, 0, WAIT_S_MAX, WAIT_S_DEFAULT, &wait_s);
     if (code == EXIT_OK)
+        code = parse_partition(command, &wanted);
+    if (code == EXIT_OK)
         code = open_check_free(command, name);
     if (code == EXIT_OK)
-        code = unlock(command, &sources, name, wait_s);
+        code = unlock(command, &sources, &wanted, name, wait_s);
     if (code == EXIT_OK)
         printf("/dev/mapper/%s\n", name);
     return code;

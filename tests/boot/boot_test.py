@@ -253,18 +253,7 @@ def open_record(run):
     volume = run.volume
     first, count = volume.sectors // 2, 128
     image = run.image(offset=first, intent=1)
-    place = slice(first * volume.sector_size, (first + count) * volume.sector_size)
-    old, new = volume.plain[place], run.ciphertext[place]
-    journal = machine.jvck_oracle.Journal(volume.volume_id, volume.key1, volume.key2)
-    record = journal.record(volume.sector_size, (0, 9, 5, first, count, 512), old, new)
-    for i in range(0, count, 3):
-        part = slice(place.start + i * volume.sector_size,
-                     place.start + (i + 1) * volume.sector_size)
-        image[part] = run.ciphertext[part]
-    half = machine.jvck_oracle.layout(volume.size, volume.sector_size, machine.METADATA, 0, 2)[4]
-    for replica in range(2):
-        at = len(volume.plain) + replica * machine.METADATA + machine.jvck_oracle.KEY_SLOTS + half
-        image[at:at + len(record)] = record
+    volume.cut_batch(image, first, count)
     run.config()
     run.disk(image)
     return first + count

@@ -2,12 +2,14 @@
 """The whole chain: firmware, loader, passphrase, a Linux kernel and its initrd from the encrypted
 volume; there the handover is found by all its ways, vck initrd-unlock takes and wipes it in the
 firmware's memory, dm-crypt maps the same partition, and no copy of the master key is left in memory.
+Then the same with a volume whose sweep was cut in the middle of a batch, half way through.
 """
 import gzip
 import hashlib
 import os
 import random
 import re
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -26,6 +28,7 @@ VMK = hashlib.sha256(b"master key of a system").digest()
 PASSPHRASE = "a passphrase for linux"
 DATA = random.Random(4).randbytes(4 * machine.MIB)
 PLAIN_BYTES = 40 * machine.MIB
+DMSETUP = shutil.which("dmsetup") or "/usr/sbin/dmsetup"
 MODULES = ("dm-crypt", "xts", "aesni-intel", "vfat", "nls_cp437", "nls_ascii", "efivarfs")
 
 # The file is looked at and taken away, so that the firmware's memory is what remains.
@@ -46,6 +49,7 @@ length=$(od -A n -t u8 -j 44 -N 8 $table | tr -d ' ')
 say "page=$(page)"
 say "device=$(vck initrd-unlock os 2>&1)"
 say "left=$(page)"
+say "map=$(dmsetup table os | cut -d' ' -f1-3 | tr '\n ' ',-')"
 mkdir /os; mount -t vfat -o codepage=437,iocharset=ascii /dev/mapper/os /os
 say "data=$(sha256sum </os/data.bin)"
 echo written by linux >/os/linux.txt; umount /os; vck close os; sync
@@ -58,19 +62,22 @@ read -r line </dev/ttyS0
 
 
 def make_initrd(directory):
-    archive = vm.initramfs(directory, [os.environ["VCK"]], MODULES, {"test": SCRIPT.encode()})
+    archive = vm.initramfs(directory, [os.environ["VCK"], DMSETUP], MODULES, {"test": SCRIPT.encode()})
     # Not a multiple of four: the handover's archive is aligned by the loader.
     return gzip.compress(archive, 1) + b"\0"
 
 
-def make_disks():
-    """esp.img and data.img; the volume, and its partition as it was."""
+def make_disks(batch=None):
+    """esp.img and data.img; the volume, and its partition as it was. batch: first sector and number
+    of those that were being encrypted."""
     directory = vm.kernel()
     machine.make_fat("plain.img", PLAIN_BYTES, 512, {
         "vmlinuz": next((directory / "boot").glob("vmlinuz-*")), "data.bin": DATA,
         "initrd.img": make_initrd(directory)})
     volume = Volume(Path("plain.img").read_bytes(), 512, VMK)
-    image = volume.image()
+    image = volume.image(offset=batch and batch[0], intent=1 if batch else 0)
+    if batch:
+        volume.cut_batch(image, *batch)
     volume.add_slots(image, (key_oracle.PASSPHRASE, PASSPHRASE.encode(), key_oracle.ARGON2ID, 1,
                              8192, 1))
     machine.make_disk("data.img", 512, image)
@@ -116,23 +123,27 @@ def check_memory(run_):
         assert at < 0, f"the {name} is in memory at {at:#x}"
 
 
-def check_disk(volume, before):
+def check_disk(volume, before, offset=None):
     with open("data.img", "rb") as file:
         file.seek(FIRST)
         after = file.read(len(before))
-    Path("after.img").write_bytes(volume.read(before, after, volume.sectors))
+    Path("after.img").write_bytes(volume.read(before, after, offset or volume.sectors))
     for name, content in (("linux.txt", b"written by linux\n"), ("data.bin", DATA)):
         machine.run("mcopy", "-o", "-i", "after.img", f"::/{name}", "back")
         assert Path("back").read_bytes() == content, name
 
 
+def disks_or_skip(batch=None):
+    try:
+        return make_disks(batch)
+    except vm.Unavailable as reason:
+        raise tap.Skip(str(reason)) from reason
+
+
 @tap.test
 def chain():
     """from power-on to Linux on the encrypted volume"""
-    try:
-        volume, before = make_disks()
-    except vm.Unavailable as reason:
-        raise tap.Skip(str(reason)) from reason
+    volume, before = disks_or_skip()
     start = time.monotonic()
     run_ = Machine(".", bus="nvme")
     try:
@@ -153,6 +164,28 @@ def chain():
     check_disk(volume, before)
     print(f"# prompt after {unlocked - start:.1f} s, kernel started {started - unlocked:.1f} s later,"
           f" volume read after {ready - started:.1f} s more, {values['uptime']} s of them Linux'")
+
+
+@tap.test
+def unfinished_chain():
+    """the same with a volume half way through its sweep and an open journal record"""
+    first, count = PLAIN_BYTES // 512 // 2 + 5, 128
+    volume, before = disks_or_skip((first, count))
+    run_ = Machine(".", bus="nvme")
+    try:
+        run_.answer(r"^Passphrase or recovery key", PASSPHRASE)
+        run_.wait_for(rf"^Unlocked: {first + count} of {volume.sectors} sectors are encrypted")
+        run_.wait_serial(b"linux: ready", 200)
+        values = said_by_linux(Path("serial.log").read_text(errors="replace"))
+        rest = volume.sectors - first - count
+        assert values.get("map") == f"0-{first + count}-crypt,{first + count}-{rest}-linear,", run_.said()
+        assert values["data"] == hashlib.sha256(DATA).hexdigest(), values
+        run_.send("\r")
+        assert run_.wait_end() == 0
+    finally:
+        run_.close()
+    recovered = volume.image(offset=first + count)
+    check_disk(volume, bytes(recovered), first + count)
 
 
 if __name__ == "__main__":

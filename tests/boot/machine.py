@@ -166,6 +166,22 @@ class Volume:
             data[place:place + len(block)] = block
         return data
 
+    def cut_batch(self, image, first, count):
+        """Leaves a batch behind that was being encrypted from the boundary on: its record is open,
+        every third sector is new."""
+        place = slice(first * self.sector_size, (first + count) * self.sector_size)
+        new = self.encrypted(first, first + count)
+        journal = jvck_oracle.Journal(self.volume_id, self.key1, self.key2)
+        record = journal.record(self.sector_size, (0, 9, 5, first, count, 512), self.plain[place],
+                                new)
+        for i in range(0, count, 3):
+            part = slice(i * self.sector_size, (i + 1) * self.sector_size)
+            image[place.start + part.start:place.start + part.stop] = new[part]
+        half = jvck_oracle.layout(self.size, self.sector_size, METADATA, 0, 2)[4]
+        for replica in range(2):
+            at = len(self.plain) + replica * METADATA + jvck_oracle.KEY_SLOTS + half
+            image[at:at + len(record)] = record
+
     def add_slots(self, image, *slots):
         """Key slots, each (type, secret, KDF, passes, memory in KiB, lanes)."""
         records = [key_oracle.make_slot(self.volume_id, number, kind, secret, self.vmk, kdf, passes,

@@ -69,13 +69,30 @@ def lost_sectors_are_errors():
 
 
 @tap.test
+def a_batch_that_was_cut():
+    """an open record is carried out before the volume is mapped, at the boundary it leads to"""
+    volume = Volume("disk", 512, 0.5, record=True)
+    lines = boot("""
+        vck open /dev/vda v --vmk-file /key
+        sha256sum < /dev/mapper/v
+        vck close v
+        vck open /dev/vda v --vmk-file /key --dry-run | cut -d' ' -f1-3
+        """, [volume])
+    volume.encrypted += 8
+    assert lines == ["/dev/mapper/v", hashlib.sha256(volume.data).hexdigest() + "  -",
+                     f"0 {volume.encrypted} crypt",
+                     f"{volume.encrypted} {volume.sectors - volume.encrypted} linear"], lines
+    assert volume.read() == volume.data
+
+
+@tap.test
 def what_cannot_be_opened_says_why():
     """wrong keys, cut sweeps, taken names, disks and devices in use: refused, nothing is left"""
     volumes = [Volume("disk0", 512, 0.5), Volume("disk1", 512, 0.5, record=True)]
     before = [Path(v.path).read_bytes() for v in volumes]
     lines = boot("""
         vck open /dev/vda v --vmk-file /wrong; echo $?
-        vck open /dev/vdb v --vmk-file /key; echo $?
+        vck open /dev/vdb v --vmk-file /key --read-only; echo $?
         vck close v; echo $?
         vck open /dev/vda v --vmk-file /key
         vck open /dev/vda w --vmk-file /key; echo $?
@@ -88,7 +105,8 @@ def what_cannot_be_opened_says_why():
     zeroes = "0" * 128
     assert lines == [
         "vck open: /dev/vda: the key opens none of the replicas", "4",
-        "vck open: the last sweep of /dev/vdb was cut short; vck attach repairs that", "6",
+        "vck open: the last sweep of /dev/vdb was cut short; opening it for writing carries out the "
+        "rest of what was begun", "6",
         "vck close: there is no /dev/mapper/v", "3",
         "/dev/mapper/v",
         "vck open: /dev/vda is mounted, part of another device, or open elsewhere: "

@@ -73,4 +73,29 @@ def handovers_that_cannot_be_followed():
         "control"], "\n".join(lines)
 
 
+@tap.test
+def without_a_loader():
+    """--partition opens that volume by a key file where no handover, or another's, is there"""
+    volume = make_disks()
+    lines = boot(f"""
+        vck key add /dev/vdb2 --vmk-file /key --new-key-file /slot --type key-file --kdf hkdf
+        vck initrd-unlock --partition {WANTED} --key-file /slot root
+        sha256sum < /dev/mapper/root
+        vck close root
+        vck initrd-unlock --handover /other --partition {WANTED} --key-file /slot root
+        ls /other 2>/dev/null; vck close root
+        vck initrd-unlock --handover /same --partition {WANTED} root
+        vck close root
+        vck initrd-unlock --wait 0 --partition {uuid.UUID(int=99)} --key-file /slot root; echo $?
+        vck initrd-unlock --partition 12 root 2>&1 | head -n 1
+        """, ["first", "second"], {"key": VMK, "slot": bytes(range(64)),
+                                   "other": handover(OTHERS[0]), "same": handover()})
+    assert lines[1:] == [
+        "/dev/mapper/root", hashlib.sha256(volume.data).hexdigest() + "  -", "/dev/mapper/root",
+        "/dev/mapper/root", f"vck initrd-unlock: there is no partition {uuid.UUID(int=99)}, which "
+        "--partition named; waited 0 s", "3",
+        "vck initrd-unlock: --partition is 12; the GUID of a partition is expected",
+    ], "\n".join(lines)
+
+
 tap.main()
