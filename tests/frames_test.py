@@ -17,6 +17,7 @@ import tap  # noqa: E402
 
 PROT = os.environ["VCK_PROT"]
 FRAMES = int(os.environ.get("VCK_FRAMES", "60000"))
+ENDS = 10  # frames that tell the receiver of the end
 LIMIT = 40 + FRAMES // 2000
 ADDRESS = {"one": "02:00:00:00:00:0a", "two": "02:00:00:00:00:0b"}
 
@@ -152,7 +153,12 @@ def one_way():
         got = json.loads(ended(receiver))
         dropped = got["dropped"] + got["port_dropped"] + h.transmit_drops("one")
         print(f"# {sent} {got}")
-        assert sent["sent"] + sent["refused"] == FRAMES and got["announced"] == sent["sent"]
+        assert sent["sent"] + sent["refused"] == FRAMES
+        # All that tell of the end may have met a full queue, too.
+        if got["announced"] == 0:
+            assert got["received"] + dropped >= sent["sent"] + ENDS, (got, dropped)
+        else:
+            assert got["announced"] == sent["sent"]
         assert got["damaged"] == got["out_of_order"] == got["others"] == 0, got
         assert got["received"] + dropped >= sent["sent"] >= got["received"], (got, dropped)
         assert got["lost"] <= dropped, (got, dropped)
