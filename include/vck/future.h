@@ -78,6 +78,8 @@ void vck_waker_slot_init(struct vck_waker_slot *slot);
 /* True when signalled; otherwise keeps a clone of the waker, in place of an earlier one. */
 bool vck_waker_slot_poll(struct vck_waker_slot *slot, const struct vck_waker *waker);
 void vck_waker_slot_signal(struct vck_waker_slot *slot);
+/* Returns when signalled, sleeping on the calling thread until then. APC. */
+void vck_waker_slot_wait(struct vck_waker_slot *slot) VCK_CAN_WAIT;
 /* Forgets the waker without a signal. */
 void vck_waker_slot_cancel(struct vck_waker_slot *slot);
 

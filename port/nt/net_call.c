@@ -16,7 +16,7 @@ static NTSTATUS NTAPI on_complete(PDEVICE_OBJECT device, PIRP irp, PVOID context
         return STATUS_MORE_PROCESSING_REQUIRED; /* abandoned */
     call->status = irp->IoStatus.Status;
     call->information = irp->IoStatus.Information;
-    if (vck_nt_net_call_put(call))
+    if (vck_holds_put(&call->holds))
         call->ended(call, call->context); /* the call may be gone now */
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
@@ -67,22 +67,6 @@ void vck_nt_net_call_returned(struct net_call *call, NTSTATUS returned)
     call->status = returned;
     call->is_abandoned = true;
     __atomic_sub_fetch(&call->holds, 1, __ATOMIC_ACQ_REL);
-}
-
-bool vck_nt_net_call_try_hold(struct net_call *call)
-{
-    uint32_t seen = __atomic_load_n(&call->holds, __ATOMIC_RELAXED);
-
-    while (seen != 0)
-        if (__atomic_compare_exchange_n(&call->holds, &seen, seen + 1, true, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
-            return true;
-    return false;
-}
-
-bool vck_nt_net_call_put(struct net_call *call)
-{
-    return __atomic_sub_fetch(&call->holds, 1, __ATOMIC_ACQ_REL) == 0;
 }
 
 /* ---- buffers ---- */

@@ -79,7 +79,7 @@ static void close_handle(struct net_socket *s)
     const WSK_PROVIDER_BASIC_DISPATCH *dispatch = s->handle->Dispatch;
     vck_nt_net_call_begin(call);
     vck_nt_net_call_returned(call, dispatch->WskCloseSocket(s->handle, call->irp));
-    if (vck_nt_net_call_put(call))
+    if (vck_holds_put(&call->holds))
         call->ended(call, call->context);
 }
 
@@ -107,7 +107,7 @@ static bool linger_issue(struct net_socket *s, struct net_lane *lane,
     vck_nt_net_call_begin(call);
     vck_nt_net_call_returned(call, issue(s, call));
     vck_nt_net_issue_leave(s);
-    return vck_nt_net_call_put(call);
+    return vck_holds_put(&call->holds);
 }
 
 /* The peer's end, or anything else, which nobody wants any more. */

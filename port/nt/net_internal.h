@@ -26,6 +26,7 @@
 #include "port/port.h"
 #include "port/sockets.h"
 #include "vck/bytes.h"
+#include "vck/holds.h"
 #include "vck/list.h"
 
 #define NET_TAG VCK_TAG('n', 'n', 'e', 't')
@@ -67,11 +68,8 @@ struct net_call *vck_nt_net_call_create(void (*ended)(struct net_call *call, voi
 void vck_nt_net_call_destroy(struct net_call *call);
 /* Before the call of Winsock Kernel: the IRP is fresh, held by this thread and the provider. */
 void vck_nt_net_call_begin(struct net_call *call);
-/* After it. The hold of this thread remains. */
+/* After it. The hold of this thread remains; who puts the last one finds the result there. */
 void vck_nt_net_call_returned(struct net_call *call, NTSTATUS returned);
-bool vck_nt_net_call_try_hold(struct net_call *call);
-/* True for the last hold: the result is there and the caller's to look at. */
-bool vck_nt_net_call_put(struct net_call *call);
 
 /* The buffers of io behind done_bytes, or a first part of them, as call->buffer: false when there
  * is no memory. is_whole: all of them, in one datagram; can_chain: in several MDLs. */
@@ -222,8 +220,6 @@ struct net_socket *vck_nt_net_socket_create(struct vck_sockets *stack,
 void vck_nt_net_socket_put(struct net_socket *s);
 /* Before the first put, when nothing was begun: gives back a socket that was not used. */
 void vck_nt_net_socket_discard(struct net_socket *s VCK_TAKES);
-/* Keeps a socket that pump or limit found; false when its last reference has gone. */
-bool vck_nt_net_socket_try_reference(struct net_socket *s);
 
 /* Tells the owner, if there is one, that the socket is closed. */
 void vck_nt_net_socket_let_go(struct net_socket *s);

@@ -174,7 +174,7 @@ void vck_sockets_resolve(struct vck_sockets *sockets, struct vck_resolve_io *io)
         job->call, provider->Dispatch->WskGetAddressInfo(provider->Client, &job->name, NULL, 0,
                                                          NULL, &job->hints, &job->answers, NULL,
                                                          NULL, job->call->irp));
-    if (vck_nt_net_call_put(job->call))
+    if (vck_holds_put(&job->call->holds))
         finish(&job->work);
 }
 
@@ -182,7 +182,7 @@ void vck_sockets_resolve_cancel(struct vck_sockets *sockets, struct vck_resolve_
 {
     vck_spinlock_acquire(&sockets->lock);
     struct name_job *job = io->port_job;
-    bool holds = job && vck_nt_net_call_try_hold(job->call);
+    bool holds = job && vck_holds_try(&job->call->holds);
     if (job) {
         io->port_job = NULL;
         job->io = NULL;
@@ -193,6 +193,6 @@ void vck_sockets_resolve_cancel(struct vck_sockets *sockets, struct vck_resolve_
     if (!holds)
         return;
     (void)IoCancelIrp(job->call->irp);
-    if (vck_nt_net_call_put(job->call))
+    if (vck_holds_put(&job->call->holds))
         ended(job->call, job);
 }

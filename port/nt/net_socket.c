@@ -93,22 +93,11 @@ void vck_nt_net_socket_let_go(struct net_socket *s)
         vck_nt_net_complete(io); /* the owner may be gone now */
 }
 
-bool vck_nt_net_socket_try_reference(struct net_socket *s)
-{
-    uint32_t seen = __atomic_load_n(&s->references, __ATOMIC_RELAXED);
-
-    while (seen != 0)
-        if (__atomic_compare_exchange_n(&s->references, &seen, seen + 1, true, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
-            return true;
-    return false;
-}
-
 void vck_nt_net_socket_put(struct net_socket *s)
 {
     struct vck_sockets *stack = s->stack;
 
-    if (__atomic_sub_fetch(&s->references, 1, __ATOMIC_ACQ_REL) != 0)
+    if (!vck_holds_put(&s->references))
         return;
     vck_spinlock_acquire(&stack->lock);
     vck_link_remove(&s->limit_link);
@@ -225,13 +214,12 @@ bool vck_nt_net_lane_cancel(struct net_lane *lane)
     struct net_call *call = lane->call;
     /* The operation that was meant may be over, and the call another one's. */
     bool is_meant = lane->cancel || s->is_closing || (lane == &s->in && net_is(&s->is_recv_ended));
-    bool holds =
-        is_meant && lane->active && !lane->issuing && call && vck_nt_net_call_try_hold(call);
+    bool holds = is_meant && lane->active && !lane->issuing && call && vck_holds_try(&call->holds);
     vck_spinlock_release(&s->lock);
     if (!holds)
         return true;
     bool had_effect = IoCancelIrp(call->irp);
-    if (!vck_nt_net_call_put(call))
+    if (!vck_holds_put(&call->holds))
         return had_effect;
     vck_nt_net_lane_ended(call, lane);
     return true;
@@ -279,7 +267,7 @@ static bool issue(struct net_lane *lane, struct vck_socket_io *io)
     vck_nt_net_issue_leave(s);
     if (is_to_cancel)
         cancel_first(lane);
-    return vck_nt_net_call_put(call);
+    return vck_holds_put(&call->holds);
 }
 
 /* The first operation of the lane, when something can be done for it; one that is to end is taken
@@ -568,7 +556,7 @@ static NTSTATUS open_handle(struct net_socket *s) VCK_CAN_WAIT
     call->context = &done;
     vck_nt_net_call_begin(call);
     vck_nt_net_call_returned(call, vck_nt_net_issue_open(s, call));
-    if (!vck_nt_net_call_put(call))
+    if (!vck_holds_put(&call->holds))
         (void)vck_event_wait(&done, VCK_FOREVER);
     vck_event_fini(&done);
     call->ended = vck_nt_net_lane_ended;

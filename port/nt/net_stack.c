@@ -71,7 +71,7 @@ static struct net_socket *take_late(struct vck_sockets *stack, uint64_t now_ns)
         struct net_socket *s = VCK_CONTAINER_OF(i, struct net_socket, limit_link);
         if (s->limit_ns > now_ns && !stack->is_stopping)
             break;
-        if (vck_nt_net_socket_try_reference(s))
+        if (vck_holds_try(&s->references))
             late = s;
     }
     if (late)

@@ -21,6 +21,7 @@
 #include "port/posix/internal.h"
 #include "port/sockets.h"
 #include "vck/bytes.h"
+#include "vck/holds.h"
 #include "vck/list.h"
 
 #define NET_TAG VCK_TAG('p', 'n', 'e', 't')

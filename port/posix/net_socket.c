@@ -242,7 +242,7 @@ static struct direction *direction_of(struct posix_socket *s, const struct vck_s
 
 void vck_posix_net_put(struct posix_socket *s)
 {
-    if (__atomic_sub_fetch(&s->references, 1, __ATOMIC_ACQ_REL) != 0)
+    if (!vck_holds_put(&s->references))
         return;
     struct vck_socket_io *io = s->close_io;
     if (s->registered)

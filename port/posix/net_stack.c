@@ -144,25 +144,15 @@ void vck_posix_net_forget(struct posix_socket *s)
 
 /* ---- waiting ---- */
 
-/* Under the lock, which keeps the socket's storage: false when its last reference has gone. */
-static bool try_reference(struct posix_socket *s)
-{
-    uint32_t seen = __atomic_load_n(&s->references, __ATOMIC_RELAXED);
-    while (seen != 0)
-        if (__atomic_compare_exchange_n(&s->references, &seen, seen + 1, true, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
-            return true;
-    return false;
-}
-
-/* The socket of an event, referenced; NULL when it has been closed since. */
+/* Under the lock, which keeps the sockets' storage: the socket of an event, referenced; NULL when
+ * it has been closed since. */
 static struct posix_socket *find(struct vck_sockets *sockets, uint64_t data)
 {
     uint32_t fd = (uint32_t)data;
     if (data == WAKE_DATA || fd >= sockets->entry_count)
         return NULL;
     struct posix_socket *s = sockets->entries[fd];
-    if (s == NULL || s->generation != (uint32_t)(data >> 32) || !try_reference(s))
+    if (s == NULL || s->generation != (uint32_t)(data >> 32) || !vck_holds_try(&s->references))
         return NULL;
     return s;
 }

@@ -2,6 +2,7 @@
 #include "request.h"
 #include "port/nt/irp_pending.h"
 #include "run.h"
+#include "vck/holds.h"
 #include "vck/log.h"
 
 #define REQUEST_TAG VCK_TAG('A', 'r', 'e', 'q')
@@ -41,7 +42,7 @@ static void reference_handle(struct handle *handle)
 
 static void release_handle(struct handle *handle)
 {
-    if (__atomic_sub_fetch(&handle->references, 1, __ATOMIC_ACQ_REL) == 0)
+    if (vck_holds_put(&handle->references))
         vck_free(handle);
 }
 

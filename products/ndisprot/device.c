@@ -4,6 +4,7 @@
 #include "port/nt/irp_pending.h"
 #include "vck/bytes.h"
 #include "vck/frame_control.h"
+#include "vck/holds.h"
 
 #define DEVICE_TAG VCK_TAG('V', 'n', 'd', 'p')
 
@@ -49,7 +50,7 @@ static struct file *file_of(PIRP irp)
 
 static void release_file(struct file *file)
 {
-    if (__atomic_sub_fetch(&file->references, 1, __ATOMIC_ACQ_REL) == 0)
+    if (vck_holds_put(&file->references))
         vck_free(file);
 }
 
@@ -101,7 +102,7 @@ static NTSTATUS close_file(PIRP irp) VCK_CAN_WAIT
 
 static void release_request(struct request *request)
 {
-    if (__atomic_sub_fetch(&request->references, 1, __ATOMIC_ACQ_REL) != 0)
+    if (!vck_holds_put(&request->references))
         return;
     release_file(request->file);
     vck_free(request);

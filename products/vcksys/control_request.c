@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control_request.h"
 #include <string.h>
+#include "vck/holds.h"
 #include "vck/secret.h"
 
 #define REQUEST_TAG VCK_TAG('V', 'i', 'o', 'c')
@@ -29,7 +30,7 @@ static void reference(struct control_handle *handle)
 
 void control_handle_release(struct control_handle *handle)
 {
-    if (__atomic_sub_fetch(&handle->references, 1, __ATOMIC_ACQ_REL) == 0)
+    if (vck_holds_put(&handle->references))
         vck_free(handle);
 }
 

@@ -17,7 +17,7 @@ static void put(struct vck_frame_call *call)
 {
     struct vck_frame_binding *binding = call->binding;
 
-    if (__atomic_sub_fetch(&call->holds, 1, __ATOMIC_ACQ_REL) != 0)
+    if (!vck_holds_put(&call->holds))
         return;
     if (call->done) {
         call->state = CALL_OVER;
@@ -27,18 +27,6 @@ static void put(struct vck_frame_call *call)
     }
     if (binding)
         vck_object_release(vck_frame_binding_object(binding), FRAME_TAG);
-}
-
-/* False when the call is not, or no longer, in flight. */
-static bool try_hold(struct vck_frame_call *call)
-{
-    uint32_t seen = __atomic_load_n(&call->holds, __ATOMIC_SEQ_CST);
-
-    while (seen != 0)
-        if (__atomic_compare_exchange_n(&call->holds, &seen, seen + 1, true, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
-            return true;
-    return false;
 }
 
 void vck_frame_call_finish(struct vck_frame_call *call, vck_status status)
@@ -127,7 +115,7 @@ static bool unlink_call(struct vck_spinlock *lock, struct vck_frame_call *call)
 
 void vck_frame_call_cancel(struct vck_frame_call *call)
 {
-    if (!try_hold(call))
+    if (!vck_holds_try(&call->holds))
         return;
     __atomic_store_n(&call->is_cancelled, true, __ATOMIC_SEQ_CST);
     switch ((enum vck_frame_call_type)call->type) {
@@ -166,27 +154,14 @@ static enum vck_poll call_poll(struct vck_future *self, const struct vck_waker *
     return VCK_READY;
 }
 
-struct slot_wait {
-    struct vck_future future;
-    struct vck_waker_slot *slot;
-};
-
-static enum vck_poll slot_wait_poll(struct vck_future *self, const struct vck_waker *waker)
-{
-    struct slot_wait *wait = VCK_CONTAINER_OF(self, struct slot_wait, future);
-
-    return vck_waker_slot_poll(wait->slot, waker) ? VCK_READY : VCK_PENDING;
-}
-
 /* Drops come from waiting code, which the function pointer hides from the analysis. */
 static void call_drop(struct vck_future *self) VCK_NO_ANALYSIS
 {
     struct vck_frame_call *call = VCK_CONTAINER_OF(self, struct vck_frame_call, future);
-    struct slot_wait wait = {.future = {.poll = slot_wait_poll}, .slot = &call->slot};
 
     if (call->state == CALL_IN_FLIGHT) {
         vck_frame_call_cancel(call);
-        vck_block_on(&wait.future);
+        vck_waker_slot_wait(&call->slot);
         if (call->type == VCK_FRAME_CALL_READ && call->frame)
             vck_frame_put(call->frame);
     }

@@ -10,7 +10,7 @@ void vck_frame_control_put(struct vck_frame_control_call *call)
 {
     struct vck_frame_handle *handle = call->handle;
 
-    if (__atomic_sub_fetch(&call->holds, 1, __ATOMIC_ACQ_REL) != 0)
+    if (!vck_holds_put(&call->holds))
         return;
     vck_spinlock_acquire(&handle->lock);
     vck_link_remove(&call->link);
@@ -200,20 +200,9 @@ static void cancel_held(struct vck_frame_control_call *call)
     vck_frame_call_cancel(&call->call);
 }
 
-static bool try_hold(struct vck_frame_control_call *call)
-{
-    uint32_t seen = __atomic_load_n(&call->holds, __ATOMIC_RELAXED);
-
-    while (seen != 0)
-        if (__atomic_compare_exchange_n(&call->holds, &seen, seen + 1, true, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
-            return true;
-    return false;
-}
-
 void vck_frame_control_cancel(struct vck_frame_control_call *call)
 {
-    if (!try_hold(call))
+    if (!vck_holds_try(&call->holds))
         return;
     cancel_held(call);
     vck_frame_control_put(call);
@@ -240,7 +229,7 @@ static struct vck_frame_control_call *take_live(struct vck_frame_handle *handle)
          link = link->next) {
         struct vck_frame_control_call *call =
             VCK_CONTAINER_OF(link, struct vck_frame_control_call, link);
-        if (!call->is_cancelled && try_hold(call))
+        if (!call->is_cancelled && vck_holds_try(&call->holds))
             live = call;
     }
     vck_spinlock_release(&handle->lock);

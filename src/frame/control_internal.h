@@ -8,6 +8,7 @@
 #define VCK_FRAME_CONTROL_INTERNAL_H
 
 #include "vck/frame_control.h"
+#include "vck/holds.h"
 
 enum handle_phase {
     HANDLE_NEW,

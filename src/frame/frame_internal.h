@@ -8,6 +8,7 @@
 #define VCK_FRAME_INTERNAL_H
 
 #include "vck/frame.h"
+#include "vck/holds.h"
 #include "vck/span.h"
 
 #define FRAME_TAG VCK_TAG('V', 'f', 'r', 'm')

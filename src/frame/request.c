@@ -24,7 +24,7 @@ struct block {
 
 static void put_block(struct block *block)
 {
-    if (__atomic_sub_fetch(&block->references, 1, __ATOMIC_ACQ_REL) != 0)
+    if (!vck_holds_put(&block->references))
         return;
     vck_object_release(vck_frame_binding_object(block->binding), FRAME_TAG);
     vck_free(block);

@@ -27,22 +27,10 @@ static void forget_deadline(struct vck_network_call *call)
 
 static void put(struct vck_network_call *call)
 {
-    if (__atomic_sub_fetch(&call->holds, 1, __ATOMIC_ACQ_REL) != 0)
+    if (!vck_holds_put(&call->holds))
         return;
     forget_deadline(call);
     vck_waker_slot_signal(&call->slot); /* the call may be gone now */
-}
-
-/* A hold for somebody else than the owner; false when the call is not, or no longer, in flight. */
-static bool try_hold(struct vck_network_call *call)
-{
-    uint32_t seen = __atomic_load_n(&call->holds, __ATOMIC_RELAXED);
-
-    while (seen != 0)
-        if (__atomic_compare_exchange_n(&call->holds, &seen, seen + 1, true, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
-            return true;
-    return false;
 }
 
 void vck_network_call_done(struct vck_network_call *call)
@@ -52,7 +40,7 @@ void vck_network_call_done(struct vck_network_call *call)
 
 void vck_network_call_cancel(struct vck_network_call *call)
 {
-    if (!call->ops->cancel || !try_hold(call))
+    if (!call->ops->cancel || !vck_holds_try(&call->holds))
         return;
     __atomic_store_n(&call->cancelled, true, __ATOMIC_SEQ_CST);
     call->ops->cancel(call);
@@ -130,7 +118,7 @@ static struct vck_network_call *take_late(struct vck_network *network, uint64_t 
         struct vck_network_call *first =
             VCK_CONTAINER_OF(network->deadlines.next, struct vck_network_call, link);
         vck_link_remove(&first->link);
-        if (try_hold(first))
+        if (vck_holds_try(&first->holds))
             late = first;
     }
     if (!late && !network->is_driven) {
@@ -215,30 +203,17 @@ static enum vck_poll call_poll(struct vck_future *self, const struct vck_waker *
     return VCK_READY;
 }
 
-struct slot_wait {
-    struct vck_future future;
-    struct vck_waker_slot *slot;
-};
-
-static enum vck_poll slot_wait_poll(struct vck_future *self, const struct vck_waker *waker)
-{
-    struct slot_wait *wait = VCK_CONTAINER_OF(self, struct slot_wait, future);
-
-    return vck_waker_slot_poll(wait->slot, waker) ? VCK_READY : VCK_PENDING;
-}
-
 /* Drops come from waiting code, which the function pointer hides from the analysis. */
 static void call_drop(struct vck_future *self) VCK_NO_ANALYSIS
 {
     struct vck_network_call *call = VCK_CONTAINER_OF(self, struct vck_network_call, future);
-    struct slot_wait wait = {.future = {.poll = slot_wait_poll}, .slot = &call->slot};
 
     if (call->state != CALL_IN_FLIGHT) {
         call->state = CALL_FINISHED;
         return;
     }
     vck_network_call_cancel(call);
-    vck_block_on(&wait.future);
+    vck_waker_slot_wait(&call->slot);
     call->state = CALL_FINISHED;
     call->ops->finish(call, true);
 }

@@ -6,6 +6,7 @@
 #ifndef VCK_NET_INTERNAL_H
 #define VCK_NET_INTERNAL_H
 
+#include "vck/holds.h"
 #include "vck/network.h"
 #include "vck/socket.h"
 

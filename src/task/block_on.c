@@ -132,3 +132,22 @@ void vck_block_on(struct vck_future *future)
     if (sleeper.parker)
         parker_drop(sleeper.parker);
 }
+
+struct slot_wait {
+    struct vck_future future;
+    struct vck_waker_slot *slot;
+};
+
+static enum vck_poll slot_wait_poll(struct vck_future *self, const struct vck_waker *waker)
+{
+    struct slot_wait *wait = VCK_CONTAINER_OF(self, struct slot_wait, future);
+
+    return vck_waker_slot_poll(wait->slot, waker) ? VCK_READY : VCK_PENDING;
+}
+
+void vck_waker_slot_wait(struct vck_waker_slot *slot)
+{
+    struct slot_wait wait = {.future = {.poll = slot_wait_poll}, .slot = slot};
+
+    vck_block_on(&wait.future);
+}
