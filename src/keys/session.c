@@ -53,117 +53,34 @@ void vck_key_session_fini(struct vck_key_session *session)
 
 /* ---- writing ---- */
 
-/* Writes the table with the next generation to the replicas that have not failed yet. */
-static vck_status write_round(struct vck_key_session *session, struct vck_bytes vmk,
-                              bool *has_failed) VCK_CAN_WAIT
+static void end_writing(struct vck_key_session *session, struct key_writer *writer)
 {
-    const struct vck_layout *layout = &session->store.layout;
-    struct vck_disk *disk = session->store.disk;
-    uint64_t generation = session->generation + 1;
-    vck_status status = vck_key_table_seal(session->table, generation, vmk);
-    if (status != VCK_OK)
-        return status;
-    for (uint32_t i = 0; i < layout->replica_count; i++) {
-        if (has_failed[i])
-            continue;
-        status = vck_disk_write(disk, vck_key_copy_offset(layout, i, generation % KEY_COPIES),
-                                session->table->bytes, sizeof(session->table->bytes));
-        if (status == VCK_OK)
-            status = vck_disk_flush(disk);
-        if (status != VCK_OK) {
-            has_failed[i] = true;
-            session->failed_replicas++;
-        }
-    }
-    if (session->failed_replicas == layout->replica_count)
-        return VCK_IO;
-    session->generation = generation;
-    return VCK_OK;
-}
-
-static vck_status begin_writing(struct vck_key_session *session, bool **ret_has_failed)
-{
-    size_t size_bytes = session->store.layout.replica_count * sizeof(**ret_has_failed);
-    session->failed_replicas = 0;
-    if (session->store.disk->read_only)
-        return VCK_READ_ONLY;
-    *ret_has_failed = vck_alloc(size_bytes, KEYS_TAG);
-    if (*ret_has_failed == NULL)
-        return VCK_NO_MEMORY;
-    memset(*ret_has_failed, 0, size_bytes);
-    return VCK_OK;
+    session->generation = writer->generation;
+    session->failed_replicas = writer->failed_replicas;
+    key_writer_end(writer);
 }
 
 vck_status vck_key_session_commit(struct vck_key_session *session)
 {
-    bool *has_failed = NULL;
+    struct key_writer writer = {0};
     VCK_ASSERT_LEVEL(VCK_LEVEL_PASSIVE);
-    vck_status status = begin_writing(session, &has_failed);
+    vck_status status =
+        key_writer_begin(&writer, &session->store, session->table, session->generation);
     if (status == VCK_OK)
-        status = write_round(session, vmk_of(session), has_failed);
-    if (status == VCK_OK)
-        status = write_round(session, vmk_of(session), has_failed);
-    if (status == VCK_OK && session->failed_replicas > 0)
-        status = VCK_IO;
-    vck_free(has_failed);
+        status = key_writer_change(&writer, vmk_of(session));
+    end_writing(session, &writer);
     return status;
-}
-
-/* ---- rotation ---- */
-
-/* After a clean end both halves are zero. */
-static vck_status check_journal(struct vck_key_session *session) VCK_CAN_WAIT
-{
-    struct vck_journal_area area;
-    struct vck_disk *disk = session->store.disk;
-    vck_status status = VCK_OK;
-    uint8_t *block = vck_alloc_pages(VCK_JOURNAL_BLOCK_BYTES, KEYS_TAG);
-    if (block == NULL)
-        return VCK_NO_MEMORY;
-    vck_layout_journal_area(&session->store.layout, &area);
-    for (uint32_t i = 0; i < 2 * area.replica_count && status == VCK_OK; i++) {
-        uint64_t at = area.journal_offset_bytes[i / 2] + i % 2 * area.half_bytes;
-        status = vck_disk_read(disk, at, block, VCK_JOURNAL_BLOCK_BYTES);
-        if (status == VCK_OK && !vck_all_zero(block, VCK_JOURNAL_BLOCK_BYTES))
-            status = VCK_BUSY;
-    }
-    vck_free_pages(block, VCK_JOURNAL_BLOCK_BYTES);
-    return status;
-}
-
-static vck_status seal_blocks(struct vck_key_session *session,
-                              struct vck_bytes new_vmk) VCK_CAN_WAIT
-{
-    struct vck_secret vmk = {0};
-    struct vck_store *store = &session->store;
-    vck_status status = vck_secret_init_copy(&vmk, new_vmk);
-    if (status != VCK_OK)
-        return status;
-    vck_secret_fini(&store->vmk);
-    store->vmk = vmk;
-    struct vck_store_state state = store->state;
-    state.generation = store->generation_max + 1;
-    return vck_store_write_all(store, &state, true);
 }
 
 vck_status vck_key_session_rotate(struct vck_key_session *session, struct vck_bytes new_vmk)
 {
-    bool *has_failed = NULL;
+    struct key_writer writer = {0};
     VCK_ASSERT_LEVEL(VCK_LEVEL_PASSIVE);
-    vck_status status = begin_writing(session, &has_failed);
+    vck_status status =
+        key_writer_begin(&writer, &session->store, session->table, session->generation);
     if (status == VCK_OK)
-        status = check_journal(session);
-    if (status == VCK_OK)
-        status = write_round(session, new_vmk, has_failed);
-    if (status == VCK_OK && session->failed_replicas > 0)
-        status = VCK_IO;
-    if (status == VCK_OK)
-        status = seal_blocks(session, new_vmk);
-    if (status == VCK_OK)
-        status = write_round(session, new_vmk, has_failed);
-    if (status == VCK_OK && session->failed_replicas > 0)
-        status = VCK_IO;
-    vck_free(has_failed);
+        status = key_writer_rotate(&writer, &session->store, new_vmk);
+    end_writing(session, &writer);
     return status;
 }
 

@@ -16,6 +16,7 @@
 #include "crash_disk.h"
 #include "vck/block.h"
 #include "vck/key_backup.h"
+#include "vck/key_change.h"
 #include "vck/key_store.h"
 #include "vck/future.h"
 #include "vck/prepare.h"
@@ -160,6 +161,71 @@ static vck_status run_rotate(struct vck_disk *disk, struct vck_bytes key) VCK_CA
     return status;
 }
 
+/* ---- the same on an open volume, whose metadata goes on to be written ---- */
+
+/* Another block, as a sweep writes it. */
+static vck_status go_on(struct vck_store *store) VCK_CAN_WAIT
+{
+    struct vck_store_state state = store->state;
+    state.generation++;
+    return vck_store_write_all(store, &state, true);
+}
+
+/* Seals what was edited as its editor does, who has no store but the key. */
+static vck_status write_change(struct vck_key_session *session, struct vck_store *store,
+                               struct vck_bytes key, struct vck_bytes new_key) VCK_CAN_WAIT
+{
+    const struct vck_key_change change = {.table = session->table,
+                                          .base_generation = session->generation,
+                                          .vmk = key,
+                                          .new_vmk = new_key};
+    struct vck_key_changed changed;
+    vck_status status = vck_key_table_seal(session->table, session->generation + 1,
+                                           new_key.size_bytes > 0 ? new_key : key);
+    return status == VCK_OK ? vck_key_change_write(store, &change, &changed) : status;
+}
+
+static vck_status run_live(struct vck_disk *disk, struct vck_bytes key,
+                           vck_status (*edit)(struct vck_key_session *session,
+                                              struct vck_bytes key),
+                           struct vck_bytes new_key) VCK_CAN_WAIT
+{
+    struct vck_key_session session = {0};
+    struct vck_store store = {0};
+    vck_status status = vck_store_open(&store, disk, key, NULL, VCK_STORE_ANY_REPLICA);
+    if (status == VCK_OK)
+        status = go_on(&store);
+    if (status == VCK_OK)
+        status = vck_key_session_open(&session, disk, key, false);
+    if (status == VCK_OK)
+        status = edit(&session, new_key.size_bytes > 0 ? new_key : key);
+    if (status == VCK_ALREADY_EXISTS || status == VCK_NOT_FOUND)
+        status = VCK_OK;
+    if (status == VCK_OK)
+        status = write_change(&session, &store, key, new_key);
+    if (status == VCK_OK)
+        status = go_on(&store);
+    vck_key_session_fini(&session);
+    vck_store_fini(&store);
+    return status;
+}
+
+static vck_status edit_all(struct vck_key_session *session, struct vck_bytes key)
+{
+    vck_status status = put(session, 0, 0, key, false);
+    return status == VCK_OK ? put(session, 1, 1, key, false) : status;
+}
+
+static vck_status run_live_change(struct vck_disk *disk, struct vck_bytes key) VCK_CAN_WAIT
+{
+    return run_live(disk, key, edit_change, (struct vck_bytes){0});
+}
+
+static vck_status run_live_rotate(struct vck_disk *disk, struct vck_bytes key) VCK_CAN_WAIT
+{
+    return run_live(disk, key, edit_all, (struct vck_bytes){next_vmk, sizeof(next_vmk)});
+}
+
 /* The backup is of a volume with the slots 0 and 2. */
 static vck_status edit_restore(struct vck_key_session *session,
                                struct vck_bytes key) VCK_NO_ANALYSIS
@@ -190,9 +256,15 @@ static vck_status run_erase(struct vck_disk *disk, struct vck_bytes key) VCK_CAN
 }
 
 static const struct change changes[] = {
-    {"first", run_first, 0, 1},   {"add", run_add, 3, 7},       {"remove", run_remove, 3, 1},
-    {"change", run_change, 3, 9}, {"rotate", run_rotate, 3, 3}, {"restore", run_restore, 3, 5},
+    {"first", run_first, 0, 1},
+    {"add", run_add, 3, 7},
+    {"remove", run_remove, 3, 1},
+    {"change", run_change, 3, 9},
+    {"rotate", run_rotate, 3, 3},
+    {"restore", run_restore, 3, 5},
     {"erase", run_erase, 3, 0},
+    {"change, attached", run_live_change, 3, 9},
+    {"rotate, attached", run_live_rotate, 3, 3},
 };
 
 /* ---- looking at an image ---- */
