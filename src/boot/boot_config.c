@@ -28,13 +28,13 @@ static bool read_guid(struct reading *r)
     char text[64];
     struct vck_bytes bytes = {(const uint8_t *)text, 0};
 
-    if (!json_string(&r->json, text, sizeof(text)))
+    if (!vck_json_string(&r->json, text, sizeof(text)))
         return false;
     bytes.size_bytes = strlen(text);
     if (vck_guid_parse(bytes, &r->config.partition_guid) != VCK_OK)
-        return json_wrong(&r->json, "partition_guid is a GUID with its dashes");
+        return vck_json_wrong(&r->json, "partition_guid is a GUID with its dashes");
     if (vck_all_zero(&r->config.partition_guid, sizeof(r->config.partition_guid)))
-        return json_wrong(&r->json, "partition_guid is not all zeros");
+        return vck_json_wrong(&r->json, "partition_guid is not all zeros");
     return true;
 }
 
@@ -44,15 +44,15 @@ static bool read_path(struct reading *r, char *path)
     char *at = path;
 
     path[0] = '\\';
-    if (!json_string(&r->json, path + 1, VCK_BOOT_PATH_BYTES - 1))
+    if (!vck_json_string(&r->json, path + 1, VCK_BOOT_PATH_BYTES - 1))
         return false;
     if (path[1] == 0)
-        return json_wrong(&r->json, "the path is empty");
+        return vck_json_wrong(&r->json, "the path is empty");
     if (path[1] == '\\' || path[1] == '/')
         memmove(path, path + 1, strlen(path));
     for (; *at != 0; at++) {
         if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            return json_wrong(&r->json, "a control character in a path");
+            return vck_json_wrong(&r->json, "a control character in a path");
         if (*at == '/')
             *at = '\\';
     }
@@ -71,26 +71,26 @@ static bool read_initrd(struct reading *r)
 
 static bool read_options(struct reading *r)
 {
-    return json_string(&r->json, r->config.options, sizeof(r->config.options));
+    return vck_json_string(&r->json, r->config.options, sizeof(r->config.options));
 }
 
 static bool read_timeout(struct reading *r)
 {
-    return json_u32(&r->json, VCK_BOOT_TIMEOUT_S_MAX, &r->config.timeout_s);
+    return vck_json_u32(&r->json, VCK_BOOT_TIMEOUT_S_MAX, &r->config.timeout_s);
 }
 
 static bool read_mode(struct reading *r)
 {
     char text[16];
 
-    if (!json_string(&r->json, text, sizeof(text)))
-        return json_wrong(&r->json, "mode is \"overlay\" or \"patch\"");
+    if (!vck_json_string(&r->json, text, sizeof(text)))
+        return vck_json_wrong(&r->json, "mode is \"overlay\" or \"patch\"");
     if (is_same(text, "overlay"))
         r->config.mode = VCK_BOOT_OVERLAY;
     else if (is_same(text, "patch"))
         r->config.mode = VCK_BOOT_PATCH;
     else
-        return json_wrong(&r->json, "mode is \"overlay\" or \"patch\"");
+        return vck_json_wrong(&r->json, "mode is \"overlay\" or \"patch\"");
     return true;
 }
 
@@ -141,14 +141,14 @@ static bool read_vmk(struct reading *r)
     char text[KEY_TEXT_BYTES] = {0};
     uint8_t key[KEY_TEXT_BYTES];
     struct vck_bytes bytes = {key, 0};
-    bool ok = json_string(&r->json, text, sizeof(text));
+    bool ok = vck_json_string(&r->json, text, sizeof(text));
 
     if (ok) {
         bytes.size_bytes = decode_base64(text, key);
         ok = bytes.size_bytes >= 1 && bytes.size_bytes <= VCK_HANDOVER_VMK_BYTES_MAX;
     }
     if (!ok)
-        (void)json_wrong(&r->json, "vmk is a key of 1 to 1024 bytes in base64");
+        (void)vck_json_wrong(&r->json, "vmk is a key of 1 to 1024 bytes in base64");
     else if (vck_secret_init_copy(&r->config.vmk, bytes) != VCK_OK)
         r->no_memory = true;
     vck_wipe(text, sizeof(text));
@@ -176,21 +176,21 @@ static bool pass_unknown(struct reading *r, const char *name)
 {
     if (r->config.passed_over[0] == 0)
         (void)vck_format(r->config.passed_over, sizeof(r->config.passed_over), "%s", name);
-    return json_pass_over(&r->json);
+    return vck_json_pass_over(&r->json);
 }
 
 static bool read_member(struct reading *r)
 {
     char name[64];
 
-    if (!json_string(&r->json, name, sizeof(name)) ||
-        !json_expect(&r->json, ':', "a colon is expected after a name"))
+    if (!vck_json_string(&r->json, name, sizeof(name)) ||
+        !vck_json_expect(&r->json, ':', "a colon is expected after a name"))
         return false;
     for (size_t i = 0; i < VCK_ARRAY_COUNT(fields); i++) {
         if (!is_same(fields[i].name, name))
             continue;
         if (r->seen >> i & 1u)
-            return json_wrong(&r->json, "a name is there twice");
+            return vck_json_wrong(&r->json, "a name is there twice");
         r->seen |= 1u << i;
         return fields[i].read(r);
     }
@@ -199,22 +199,22 @@ static bool read_member(struct reading *r)
 
 static bool read_object(struct reading *r)
 {
-    if (!json_expect(&r->json, '{', "the file is a JSON object: { is expected"))
+    if (!vck_json_expect(&r->json, '{', "the file is a JSON object: { is expected"))
         return false;
-    if (!json_take(&r->json, '}')) {
+    if (!vck_json_take(&r->json, '}')) {
         do {
             if (!read_member(r))
                 return false;
-        } while (json_take(&r->json, ','));
-        if (!json_expect(&r->json, '}', "a comma or } is expected"))
+        } while (vck_json_take(&r->json, ','));
+        if (!vck_json_expect(&r->json, '}', "a comma or } is expected"))
             return false;
     }
-    if (!json_end(&r->json))
+    if (!vck_json_end(&r->json))
         return false;
     for (size_t i = 0; i < VCK_ARRAY_COUNT(fields); i++)
         if (fields[i].is_needed && !(r->seen >> i & 1u))
-            return json_wrong(&r->json,
-                              i == 0 ? "partition_guid is missing" : "osloader is missing");
+            return vck_json_wrong(&r->json,
+                                  i == 0 ? "partition_guid is missing" : "osloader is missing");
     return true;
 }
 
@@ -229,7 +229,7 @@ vck_status vck_boot_config_parse(struct vck_bytes text, struct vck_boot_config *
                          VCK_BOOT_CONFIG_BYTES_MAX);
         return VCK_INVALID_DATA;
     }
-    json_init(&r.json, text);
+    vck_json_init(&r.json, text);
     if (read_object(&r)) {
         *ret_config = r.config;
         return VCK_OK;

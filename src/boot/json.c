@@ -11,14 +11,14 @@ struct sink {
     bool is_full;
 };
 
-void json_init(struct json *json, struct vck_bytes text)
+void vck_json_init(struct json *json, struct vck_bytes text)
 {
     *json = (struct json){.at = text.data, .end = text.data + text.size_bytes, .line = 1};
     if (text.size_bytes >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0)
         json->at += 3;
 }
 
-bool json_wrong(struct json *json, const char *what)
+bool vck_json_wrong(struct json *json, const char *what)
 {
     if (json->wrong == NULL)
         json->wrong = what;
@@ -35,7 +35,7 @@ static void pass_space(struct json *json)
     }
 }
 
-bool json_take(struct json *json, char character)
+bool vck_json_take(struct json *json, char character)
 {
     pass_space(json);
     if (json->at == json->end || *json->at != (uint8_t)character)
@@ -44,15 +44,15 @@ bool json_take(struct json *json, char character)
     return true;
 }
 
-bool json_expect(struct json *json, char character, const char *what)
+bool vck_json_expect(struct json *json, char character, const char *what)
 {
-    return json_take(json, character) || json_wrong(json, what);
+    return vck_json_take(json, character) || vck_json_wrong(json, what);
 }
 
-bool json_end(struct json *json)
+bool vck_json_end(struct json *json)
 {
     pass_space(json);
-    return json->at == json->end || json_wrong(json, "the file goes on after the object");
+    return json->at == json->end || vck_json_wrong(json, "the file goes on after the object");
 }
 
 /* ---- strings ---- */
@@ -102,7 +102,7 @@ static bool hex4(struct json *json, uint32_t *ret_value)
         int digit = json->at < json->end ? hex_digit(*json->at) : -1;
 
         if (digit < 0)
-            return json_wrong(json, "\\u needs four hexadecimal digits");
+            return vck_json_wrong(json, "\\u needs four hexadecimal digits");
         value = value << 4 | (uint32_t)digit;
         json->at++;
     }
@@ -119,18 +119,18 @@ static bool unicode_escape(struct json *json, struct sink *sink)
         return false;
     if (high >= 0xd800 && high < 0xdc00) {
         if (json->end - json->at < 2 || json->at[0] != '\\' || json->at[1] != 'u')
-            return json_wrong(json, "half of a character behind \\u");
+            return vck_json_wrong(json, "half of a character behind \\u");
         json->at += 2;
         if (!hex4(json, &low))
             return false;
         if (low < 0xdc00 || low > 0xdfff)
-            return json_wrong(json, "half of a character behind \\u");
+            return vck_json_wrong(json, "half of a character behind \\u");
         high = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
     } else if (high >= 0xdc00 && high < 0xe000) {
-        return json_wrong(json, "half of a character behind \\u");
+        return vck_json_wrong(json, "half of a character behind \\u");
     }
     if (high == 0)
-        return json_wrong(json, "\\u0000 in a string");
+        return vck_json_wrong(json, "\\u0000 in a string");
     put_code_point(sink, high);
     return true;
 }
@@ -142,7 +142,7 @@ static bool escape(struct json *json, struct sink *sink)
     uint8_t c;
 
     if (json->at == json->end)
-        return json_wrong(json, "the string has no end");
+        return vck_json_wrong(json, "the string has no end");
     c = *json->at++;
     if (c == 'u')
         return unicode_escape(json, sink);
@@ -152,7 +152,7 @@ static bool escape(struct json *json, struct sink *sink)
             return true;
         }
     }
-    return json_wrong(json, "no such escape; a backslash is written twice");
+    return vck_json_wrong(json, "no such escape; a backslash is written twice");
 }
 
 /* Behind the opening quote, up to and with the closing one. */
@@ -162,11 +162,11 @@ static bool string_rest(struct json *json, struct sink *sink)
         uint8_t c;
 
         if (json->at == json->end)
-            return json_wrong(json, "the string has no end");
+            return vck_json_wrong(json, "the string has no end");
         c = *json->at;
         if (c < 0x20)
-            return json_wrong(json, c == '\n' || c == '\r' ? "the string has no end in its line"
-                                                           : "a control character in a string");
+            return vck_json_wrong(json, c == '\n' || c == '\r' ? "the string has no end in its line"
+                                                               : "a control character in a string");
         json->at++;
         if (c == '"')
             return true;
@@ -177,29 +177,29 @@ static bool string_rest(struct json *json, struct sink *sink)
     }
 }
 
-bool json_string(struct json *json, char *out, size_t capacity_bytes)
+bool vck_json_string(struct json *json, char *out, size_t capacity_bytes)
 {
     struct sink sink = {.out = out, .capacity_bytes = out != NULL ? capacity_bytes : 0};
     const uint8_t *start;
 
-    if (!json_expect(json, '"', "a string in quotes is expected"))
+    if (!vck_json_expect(json, '"', "a string in quotes is expected"))
         return false;
     start = json->at;
     if (!string_rest(json, &sink))
         return false;
     if (!vck_utf8_is_valid((struct vck_bytes){start, (size_t)(json->at - 1 - start)}))
-        return json_wrong(json, "a string is not UTF-8");
+        return vck_json_wrong(json, "a string is not UTF-8");
     if (out == NULL)
         return true;
     if (sink.is_full)
-        return json_wrong(json, "the string is too long");
+        return vck_json_wrong(json, "the string is too long");
     out[sink.used_bytes] = 0;
     return true;
 }
 
 /* ---- other values ---- */
 
-bool json_u32(struct json *json, uint32_t maximum, uint32_t *ret_value)
+bool vck_json_u32(struct json *json, uint32_t maximum, uint32_t *ret_value)
 {
     uint64_t value = 0;
     const uint8_t *start;
@@ -209,11 +209,11 @@ bool json_u32(struct json *json, uint32_t maximum, uint32_t *ret_value)
     for (; json->at < json->end && *json->at >= '0' && *json->at <= '9'; json->at++) {
         value = value * 10 + (uint64_t)(*json->at - '0');
         if (value > maximum)
-            return json_wrong(json, "the number is too large");
+            return vck_json_wrong(json, "the number is too large");
     }
     if (json->at == start || (*start == '0' && json->at - start > 1) ||
         (json->at < json->end && (*json->at == '.' || (*json->at | 0x20) == 'e')))
-        return json_wrong(json, "a whole number is expected");
+        return vck_json_wrong(json, "a whole number is expected");
     *ret_value = (uint32_t)value;
     return true;
 }
@@ -230,34 +230,34 @@ static bool pass_word(struct json *json)
             c != '-' && c != '.')
             break;
     }
-    return json->at != start || json_wrong(json, "a value is expected");
+    return json->at != start || vck_json_wrong(json, "a value is expected");
 }
 
 /* Whether the next character opens an array or object; passed over when it does. */
 static bool opens(struct json *json, char *ret_closing)
 {
-    if (json_take(json, '[')) {
+    if (vck_json_take(json, '[')) {
         *ret_closing = ']';
         return true;
     }
     *ret_closing = '}';
-    return json_take(json, '{');
+    return vck_json_take(json, '{');
 }
 
 static bool pass_name(struct json *json)
 {
-    return json_string(json, NULL, 0) && json_expect(json, ':', "a colon is expected");
+    return vck_json_string(json, NULL, 0) && vck_json_expect(json, ':', "a colon is expected");
 }
 
 static bool pass_scalar(struct json *json)
 {
     pass_space(json);
     if (json->at < json->end && *json->at == '"')
-        return json_string(json, NULL, 0);
+        return vck_json_string(json, NULL, 0);
     return pass_word(json);
 }
 
-bool json_pass_over(struct json *json)
+bool vck_json_pass_over(struct json *json)
 {
     char closing[JSON_DEPTH_MAX];
     unsigned depth = 0;
@@ -268,9 +268,9 @@ bool json_pass_over(struct json *json)
 
         if (opens(json, &close)) {
             if (depth == JSON_DEPTH_MAX)
-                return json_wrong(json, "too many values inside each other");
+                return vck_json_wrong(json, "too many values inside each other");
             closing[depth++] = close;
-            is_complete = json_take(json, close);
+            is_complete = vck_json_take(json, close);
             if (is_complete)
                 depth--;
         } else if (!pass_scalar(json)) {
@@ -278,8 +278,8 @@ bool json_pass_over(struct json *json)
         } else {
             is_complete = true;
         }
-        while (is_complete && depth > 0 && !json_take(json, ',')) {
-            if (!json_expect(json, closing[depth - 1], "a comma or the end is expected"))
+        while (is_complete && depth > 0 && !vck_json_take(json, ',')) {
+            if (!vck_json_expect(json, closing[depth - 1], "a comma or the end is expected"))
                 return false;
             depth--;
         }

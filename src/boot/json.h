@@ -20,23 +20,23 @@ struct json {
 };
 
 /* A byte order mark at the start is passed over. */
-void json_init(struct json *json, struct vck_bytes text);
+void vck_json_init(struct json *json, struct vck_bytes text);
 
 /* Passes over white space, then over this character when it comes next. */
-bool json_take(struct json *json, char character);
+bool vck_json_take(struct json *json, char character);
 /* The same, and wrong without it. `what` says what was expected. */
-bool json_expect(struct json *json, char character, const char *what);
+bool vck_json_expect(struct json *json, char character, const char *what);
 
 /* A string as UTF-8 with its NUL, into out unless that is NULL. NULs in strings are refused. */
-bool json_string(struct json *json, char *out, size_t capacity_bytes);
+bool vck_json_string(struct json *json, char *out, size_t capacity_bytes);
 /* A whole number from 0 to maximum. */
-bool json_u32(struct json *json, uint32_t maximum, uint32_t *ret_value);
+bool vck_json_u32(struct json *json, uint32_t maximum, uint32_t *ret_value);
 /* Any value. */
-bool json_pass_over(struct json *json);
+bool vck_json_pass_over(struct json *json);
 /* Nothing but white space up to the end. */
-bool json_end(struct json *json);
+bool vck_json_end(struct json *json);
 
 /* Says what is wrong, unless something was before; false. */
-bool json_wrong(struct json *json, const char *what);
+bool vck_json_wrong(struct json *json, const char *what);
 
 #endif
