@@ -43,6 +43,7 @@ struct vck_guard_slot {
 struct vck_guard {
     struct vck_guard_slot slots[VCK_GUARD_SLOTS];
     VCK_ALIGNAS(64) uint64_t view_sequence; /* odd: being changed */
+    struct vck_spinlock publishing;
     struct vck_guard_view view;
     VCK_ALIGNAS(64) struct vck_wait_queue unlocked; /* writers the zone keeps waiting */
     struct vck_wait_queue slot_free;                /* requests without a slot */

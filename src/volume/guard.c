@@ -13,6 +13,7 @@ void vck_guard_init(struct vck_guard *guard, const struct vck_guard_view *view)
 {
     memset(guard, 0, sizeof *guard);
     guard->view = *view;
+    vck_spinlock_init(&guard->publishing);
     vck_wait_queue_init(&guard->unlocked);
     vck_wait_queue_init(&guard->slot_free);
     vck_wait_queue_init(&guard->left);
@@ -57,9 +58,12 @@ void vck_guard_view_get(struct vck_guard *guard, struct vck_guard_view *ret_view
 
 void vck_guard_publish(struct vck_guard *guard, const struct vck_guard_view *view)
 {
-    uint64_t sequence = load(&guard->view_sequence);
     struct vck_guard_view *to = &guard->view;
+    uint64_t sequence;
 
+    /* For its level: whoever interrupted this in the middle would wait for it on its processor. */
+    vck_spinlock_acquire(&guard->publishing);
+    sequence = load(&guard->view_sequence);
     store(&guard->view_sequence, sequence + 1);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     store(&to->cipher_end, view->cipher_end);
@@ -71,6 +75,7 @@ void vck_guard_publish(struct vck_guard *guard, const struct vck_guard_view *vie
     __atomic_store_n(&to->lock_status, view->lock_status, __ATOMIC_RELAXED);
     __atomic_store_n(&to->lock_readers, view->lock_readers, __ATOMIC_RELAXED);
     __atomic_store_n(&guard->view_sequence, sequence + 2, __ATOMIC_RELEASE);
+    vck_spinlock_release(&guard->publishing);
     vck_wait_queue_wake_all(&guard->unlocked);
 }
 

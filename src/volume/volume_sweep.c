@@ -112,10 +112,7 @@ void vck_volume_query(struct vck_volume *volume, struct vck_volume_status *ret_s
     struct vck_volume_status status = {0};
     struct vck_guard_view view;
 
-    vck_guard_view_get(&volume->guard, &view);
     status.is_attached = !vck_volume_is_provisional(volume);
-    status.hot_first_sector = view.lock_first;
-    status.hot_sectors = view.lock_end - view.lock_first;
     /* Without a key there is no list, and it may just be coming. */
     if (status.is_attached)
         status.damaged_chunks = __atomic_load_n(&volume->damage.count, __ATOMIC_ACQUIRE);
@@ -130,6 +127,10 @@ void vck_volume_query(struct vck_volume *volume, struct vck_volume_status *ret_s
     status.bytes_per_s = volume->bytes_per_s;
     memcpy(status.error, volume->error, sizeof status.error);
     vck_spinlock_release(&volume->status_lock);
+    /* After the state: a sweep that has come to rest has published where. */
+    vck_guard_view_get(&volume->guard, &view);
+    status.hot_first_sector = view.lock_first;
+    status.hot_sectors = view.lock_end - view.lock_first;
     /* While a batch is being written the durable boundary is still where the batch began. */
     status.encrypted_sectors = status.direction == VCK_ENCRYPTING ? view.cipher_end : view.hot_end;
     *ret_status = status;
