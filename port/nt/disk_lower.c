@@ -270,10 +270,12 @@ static void note_failure(struct slot *slot, NTSTATUS nt_status)
                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-static void deliver(struct vck_disk_io *io, struct vck_disk_lower_origin *origin)
+/* The disk may be closed once the opener knows. */
+static void deliver(const struct lower_disk *disk, struct vck_disk_io *io,
+                    struct vck_disk_lower_origin *origin)
 {
-    if (origin && __atomic_load_n(&origin->submitter, __ATOMIC_RELAXED) == vck_thread_id())
-        __atomic_store_n(&origin->held, io, __ATOMIC_RELAXED);
+    if (origin && disk->options.arrived)
+        disk->options.arrived(disk->options.context, origin, io);
     else
         io->done(io);
 }
@@ -283,6 +285,7 @@ static NTSTATUS NTAPI completed(PDEVICE_OBJECT device, PIRP irp, PVOID context)
     struct slot *slot = context;
     struct vck_disk_io *io = slot->io;
     struct vck_disk_lower_origin *origin = slot->origin;
+    const struct lower_disk *disk = slot->disk;
     NTSTATUS nt_status = result_of(slot);
 
     (void)device;
@@ -299,7 +302,7 @@ static NTSTATUS NTAPI completed(PDEVICE_OBJECT device, PIRP irp, PVOID context)
     }
     io->status = status_of(io->op, nt_status);
     give_back(slot);
-    deliver(io, origin);
+    deliver(disk, io, origin);
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 

@@ -28,16 +28,14 @@ struct vck_disk_lower_origin {
     PMDL mdl;           /* describes the buffer; NULL: the buffer is nonpaged pool */
     uint8_t *start;     /* where the MDL is mapped in system space */
     NTSTATUS nt_status; /* the first failure from below, as it came; 0 until then. Atomic */
-    /* The id of a thread that submits and has better things to do than to go on with the result; 0:
-     * none. What completes on that thread meanwhile is put into `held`, and the opener calls its
-     * done once it has set this to 0. Atomic. */
-    uint32_t submitter;
-    struct vck_disk_io *held; /* atomic */
 };
 
 struct vck_disk_lower_options {
     /* The origin of an operation, NULL for the opener's own. May itself be NULL. DISPATCH. */
     struct vck_disk_lower_origin *(*origin)(void *context, const struct vck_disk_io *io);
+    /* Called in place of io->done for an operation with an origin: calls it, now or later. May be
+     * NULL. On the thread and at the level of the completion below, up to DISPATCH. */
+    void (*arrived)(void *context, struct vck_disk_lower_origin *origin, struct vck_disk_io *io);
     /* Called when the disk is closed, after its last access to the device; may be NULL. PASSIVE. */
     void (*closed)(void *context);
     void *context;

@@ -37,6 +37,7 @@ vck_status filter_open_disk(struct filter *filter, struct vck_disk **ret_disk)
 {
     struct vck_disk_lower_options options = {
         .origin = filter_origin,
+        .arrived = filter_arrived,
         .closed = disk_closed,
         .context = filter,
     };

@@ -28,10 +28,16 @@ struct lane {
     struct vck_task task;
     struct vck_task_join join;
     struct filter *filter;
-    struct vck_link idle_link; /* in the filter's idle lanes */
-    struct vck_waker waker;    /* the task's, from its first poll on */
-    uint32_t owner;            /* OWNER_* */
-    PIRP irp;                  /* NULL: idle */
+    struct vck_link idle_link;   /* in the filter's idle lanes */
+    struct vck_waker task_waker; /* the task's, from its first poll on */
+    struct vck_waker waker;      /* of the lane's requests: tells who polls them, or the task */
+    uint32_t state;              /* LANE_* */
+    PIRP irp;                    /* NULL: idle */
+    /* The id of a thread that sends and has better things to do than to go on with the result; 0:
+     * none. What completes on that thread meanwhile is put into `held`, and its done is called once
+     * this is 0 again. Atomic. */
+    uint32_t submitter;
+    struct vck_disk_io *held; /* atomic */
     struct vck_disk_lower_origin origin;
     struct vck_request request;
     struct view_trim trim;
@@ -119,8 +125,18 @@ void filter_lanes_end(struct filter *filter, struct binding *binding);
 NTSTATUS filter_enqueue(struct filter *filter, PIRP irp);
 /* The queue's: completes one that was cancelled. */
 void filter_irp_cancelled(struct vck_irp_queue *queue, PIRP irp);
-/* disk_lower's: the IRP an operation is made for. */
+/* disk_lower's: the IRP an operation is made for, and that the operation has completed. */
 struct vck_disk_lower_origin *filter_origin(void *context, const struct vck_disk_io *io);
+void filter_arrived(void *context, struct vck_disk_lower_origin *origin, struct vck_disk_io *io);
+
+/* ---- filter_irp.c: by who polls the lane; lane->irp has its hold on `bound` ---- */
+
+uint32_t lane_transfer_bytes(PIRP irp);
+/* With an IRP that was just taken. False: it has ended without a request. DISPATCH. */
+bool lane_begin_irp(struct lane *lane);
+/* To the IRP's end (READY: completed, lane->irp is NULL) or to where it waits. DISPATCH, unless the
+ * volume has hooks of a provider's. */
+enum vck_poll lane_go_on(struct lane *lane);
 
 /* ---- filter_control.c, filter_pnp.c ---- */
 

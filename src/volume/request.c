@@ -294,6 +294,27 @@ static enum vck_poll carry_out(struct vck_request *r, const struct vck_waker *wa
     return write_all(r, waker);
 }
 
+bool vck_request_ends_briefly(const struct vck_request *request)
+{
+    uint64_t damaged_offset_bytes;
+
+    switch (request->op) {
+    case VCK_REQUEST_READ:
+        return request->size_bytes < VCK_REQUEST_BRIEF_BYTES;
+    case VCK_REQUEST_WRITE:
+    case VCK_REQUEST_ZERO:
+        return request->done_bytes + request->piece_bytes == request->size_bytes &&
+               !request->flush_at_end &&
+               !vck_damage_touches(&request->volume->damage, request->offset_bytes,
+                                   request->size_bytes, &damaged_offset_bytes);
+    case VCK_REQUEST_FLUSH:
+        return true;
+    case VCK_REQUEST_DISCARD:
+        break;
+    }
+    return false;
+}
+
 static void give_back(struct vck_request *r)
 {
     vck_pool_put(&r->volume->pool, r->bounce);

@@ -280,6 +280,78 @@ static void requests_refuse_what_does_not_fit(void **state) VCK_CAN_WAIT
     end(&f);
 }
 
+static struct vck_disk_io *held_io;
+
+static void hold(struct vck_disk *disk, struct vck_disk_io *io)
+{
+    (void)disk;
+    held_io = io;
+}
+
+/* Polls over a disk that holds each operation: whether the first of so many ended briefly. */
+static bool first_ends_briefly(struct fixture *f, struct vck_request *request, uint32_t operations)
+{
+    const struct vck_disk_ops *ops = f->memory->disk.ops;
+    struct vck_disk_ops holding = *ops;
+    bool first = false;
+
+    holding.submit = hold;
+    f->memory->disk.ops = &holding;
+    for (uint32_t i = 0; i < operations; i++) {
+        bool ends;
+
+        assert_int_equal(vck_future_poll(&request->future, &vck_waker_noop), VCK_PENDING);
+        ends = vck_request_ends_briefly(request);
+        assert_false(ends && i + 1 < operations);
+        first = i == 0 ? ends : first;
+        ops->submit(&f->memory->disk, held_io);
+    }
+    assert_int_equal(vck_future_poll(&request->future, &vck_waker_noop), VCK_READY);
+    assert_int_equal(request->status, VCK_OK);
+    f->memory->disk.ops = ops;
+    return first;
+}
+
+static void requests_tell_whether_they_end_briefly(void **state) VCK_CAN_WAIT
+{
+    static const struct {
+        enum vck_request_op op;
+        unsigned flags;
+        uint32_t size_bytes;
+        uint32_t operations;
+        bool ends;
+    } cases[] = {
+        {VCK_REQUEST_READ, 0, 512, 1, true},
+        {VCK_REQUEST_READ, 0, VCK_REQUEST_BRIEF_BYTES - 512, 1, true},
+        {VCK_REQUEST_READ, 0, VCK_REQUEST_BRIEF_BYTES, 1, false},
+        {VCK_REQUEST_WRITE, 0, 262144, 1, true},
+        {VCK_REQUEST_WRITE, VCK_REQUEST_FUA, 512, 1, true},
+        {VCK_REQUEST_WRITE, 0, 262656, 2, false},
+        {VCK_REQUEST_WRITE, VCK_REQUEST_FUA, 262656, 3, false},
+        {VCK_REQUEST_FLUSH, 0, 0, 1, true},
+        {VCK_REQUEST_ZERO, 0, 512, 1, true},
+    };
+    uint8_t *buffer = aligned_alloc(512, 262656);
+    struct vck_request request;
+    struct fixture f = {0};
+
+    (void)state;
+    begin(&f, 512, 1u << 20, 0, 2, false);
+    assert_int_equal(vck_volume_start(f.volume, VCK_ENCRYPTING), VCK_OK);
+    wait_until_rest(&f);
+    for (size_t i = 0; i < VCK_ARRAY_COUNT(cases); i++) {
+        memcpy(buffer, f.expected, 262656);
+        vck_request_init(&request, f.volume, cases[i].op, cases[i].flags, 0,
+                         cases[i].op == VCK_REQUEST_FLUSH ? NULL : buffer, cases[i].size_bytes);
+        assert_int_equal(first_ends_briefly(&f, &request, cases[i].operations), cases[i].ends);
+        assert_memory_equal(buffer, f.expected, cases[i].size_bytes);
+    }
+    memset(f.expected, 0, 512);
+    check_all(&f);
+    free(buffer);
+    end(&f);
+}
+
 static void zeroes_are_stored_encrypted(void **state) VCK_CAN_WAIT
 {
     struct fixture f = {0};
@@ -460,6 +532,7 @@ int main(void)
         cmocka_unit_test(detach_while_running_resumes_by_itself),
         cmocka_unit_test(ciphertext_is_plain64),
         cmocka_unit_test(requests_refuse_what_does_not_fit),
+        cmocka_unit_test(requests_tell_whether_they_end_briefly),
         cmocka_unit_test(zeroes_are_stored_encrypted),
         cmocka_unit_test(a_failed_flush_fails_writes),
         cmocka_unit_test(a_sweep_survives_any_failing_operation),

@@ -24,12 +24,16 @@ static void finish(PIRP irp, NTSTATUS status, ULONG_PTR information)
 
 /* ---- sectors ---- */
 
-static void note(struct fake_disk_seen *seen, PIRP irp, const IO_STACK_LOCATION *stack)
+static void note(struct fake_disk *disk, PIRP irp, const IO_STACK_LOCATION *stack)
 {
+    struct fake_disk_seen *seen = stack->MajorFunction == IRP_MJ_READ ? &disk->read : &disk->write;
+
+    pthread_mutex_lock(&disk->lock);
     seen->stack_flags = stack->Flags;
     seen->irp_flags = irp->Flags;
     seen->thread = irp->Tail.Overlay.Thread;
     seen->priority = irp->fake_priority;
+    pthread_mutex_unlock(&disk->lock);
 }
 
 static uint8_t *buffer_of(const struct fake_disk *disk, PIRP irp, ULONG length)
@@ -52,7 +56,7 @@ static void transfer(struct fake_disk *disk, PIRP irp, const IO_STACK_LOCATION *
         finish(irp, STATUS_INSUFFICIENT_RESOURCES, 0);
         return;
     }
-    note(is_read ? &disk->read : &disk->write, irp, stack);
+    note(disk, irp, stack);
     VCK_ASSERT(offset % disk->options.sector_size_bytes == 0);
     VCK_ASSERT(length % disk->options.sector_size_bytes == 0);
     VCK_ASSERT(offset + length <= disk->options.size_bytes);
@@ -239,6 +243,12 @@ static void carry_out(struct fake_disk *disk, PIRP irp)
     }
 }
 
+static bool pends(struct fake_disk *disk)
+{
+    return disk->is_async &&
+           !(disk->is_mixed && __atomic_fetch_add(&disk->dispatched, 1, __ATOMIC_RELAXED) % 3 == 0);
+}
+
 static NTSTATUS dispatch(PDEVICE_OBJECT device, PIRP irp)
 {
     struct fake_disk *disk = *(struct fake_disk **)device->DeviceExtension;
@@ -248,7 +258,7 @@ static NTSTATUS dispatch(PDEVICE_OBJECT device, PIRP irp)
         __atomic_store_n(&disk->last_reader, vck_thread_id(), __ATOMIC_RELAXED);
     __atomic_fetch_add(&disk->counts[IoGetCurrentIrpStackLocation(irp)->MajorFunction], 1,
                        __ATOMIC_RELAXED);
-    if (disk->is_async) {
+    if (pends(disk)) {
         IoMarkIrpPending(irp);
         pthread_mutex_lock(&disk->lock);
         InsertTailList(&disk->queue, &irp->Tail.Overlay.ListEntry);
@@ -292,6 +302,7 @@ static void *disk_thread(void *context)
 
         if (disk->delay_us)
             nanosleep(&delay, NULL);
+        __atomic_store_n(&disk->thread_id, vck_thread_id(), __ATOMIC_RELAXED);
         fake_raise();
         carry_out(disk, irp);
         IoCompleteRequest(irp, IO_NO_INCREMENT);

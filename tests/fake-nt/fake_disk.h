@@ -35,6 +35,7 @@ struct fake_disk {
 
     /* Set by tests while nothing is in flight, or atomically. */
     bool is_async;        /* pends everything and completes it from its thread */
+    bool is_mixed;        /* with is_async: every third at once */
     bool is_reordering;   /* the latest first */
     bool is_holding;      /* completes nothing meanwhile; see fake_disk_hold */
     uint32_t delay_us;    /* before each completion */
@@ -50,7 +51,9 @@ struct fake_disk {
     uint32_t in_flight_max;
     uint64_t trimmed_offset, trimmed_bytes; /* the last range */
     uint64_t verified_offset;
+    uint32_t dispatched;  /* atomic; counted with is_mixed */
     uint32_t last_reader; /* thread that sent the last read */
+    uint32_t thread_id;   /* atomic: of the one that completes, once it has */
 
     pthread_t thread;
     pthread_mutex_t lock;

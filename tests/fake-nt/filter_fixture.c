@@ -28,6 +28,7 @@ static void on_done(void *context, PIRP irp)
         fake_mdl_free(sent->mdl);
     if (!sent->keeps_irp)
         IoFreeIrp(irp);
+    sent->completed_by = vck_thread_id();
     sent->completions++;
     vck_event_set(&sent->done);
 }

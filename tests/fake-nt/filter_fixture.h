@@ -69,7 +69,8 @@ struct sent {
     PMDL mdl;
     bool keeps_irp;
     uint32_t completions;
-    NTSTATUS returned; /* by the dispatch routine */
+    uint32_t completed_by; /* id of the thread */
+    NTSTATUS returned;     /* by the dispatch routine */
     NTSTATUS status;
     ULONG_PTR information;
 };

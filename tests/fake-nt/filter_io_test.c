@@ -472,6 +472,52 @@ static void a_deep_stack_is_left_alone(void **state) VCK_NO_ANALYSIS
     fixture_end(&f);
 }
 
+/* One request over a disk that completes on a thread of its own: whether that thread ended it. */
+static bool ends_below(struct fixture *f, UCHAR major, uint8_t *buffer,
+                       uint32_t size_bytes) VCK_CAN_WAIT
+{
+    struct sent sent = {0};
+
+    memcpy(buffer, f->expected, size_bytes);
+    if (major == IRP_MJ_READ)
+        memset(buffer, 0, size_bytes);
+    fake_disk_hold(f->disk);
+    send_transfer(f, &sent, major, 0, buffer, size_bytes, 0);
+    fake_disk_await(f->disk, 1);
+    fake_disk_release(f->disk);
+    assert_int_equal(sent_await(&sent), STATUS_SUCCESS);
+    assert_int_equal(sent.information, size_bytes);
+    assert_memory_equal(buffer, f->expected, size_bytes);
+    return sent.completed_by == __atomic_load_n(&f->disk->thread_id, __ATOMIC_RELAXED);
+}
+
+/* What is brief is done by whom the disk completes on, at DISPATCH, with enough stack. A request
+ * that its sender has not let go of by then is ended by the sender, hence more than one. */
+static void brief_requests_end_where_the_disk_completes(void **state) VCK_NO_ANALYSIS
+{
+    const uint32_t large = VCK_REQUEST_BRIEF_BYTES;
+    uint8_t *buffer = malloc(large);
+    uint32_t ended = 0;
+    struct fixture f;
+
+    (void)state;
+    fixture_begin(&f, NULL);
+    assert_int_equal(fixture_bind(&f), VCK_OK);
+    fixture_encrypt(&f);
+    while (!ended)
+        ended += ends_below(&f, IRP_MJ_READ, buffer, large - 512);
+    for (ended = 0; !ended;)
+        ended += ends_below(&f, IRP_MJ_WRITE, buffer, large);
+    assert_false(ends_below(&f, IRP_MJ_READ, buffer, large));
+    fake_stack_left(4096);
+    for (uint32_t i = 0; i < 20; i++)
+        assert_false(ends_below(&f, IRP_MJ_READ, buffer, 4096));
+    fake_stack_left(0);
+    check_all(&f);
+    free(buffer);
+    fixture_end(&f);
+}
+
 #define PAGED_BYTES 200704u
 
 /* What the system pages: with a flag, and a buffer that is not mapped. */
@@ -566,6 +612,7 @@ int main(void)
         cmocka_unit_test(a_bound_filter_encrypts),
         cmocka_unit_test(asynchronous_disks_do_as_well),
         cmocka_unit_test(a_deep_stack_is_left_alone),
+        cmocka_unit_test(brief_requests_end_where_the_disk_completes),
         cmocka_unit_test(paging_needs_no_addresses),
         cmocka_unit_test(a_failing_piece_ends_the_request),
         cmocka_unit_test(statuses_are_exact),

@@ -4,9 +4,10 @@
 #include "products/vcksys/filter_internal.h"
 #include "vck/bytes.h"
 
-#define THREADS      4u
-#define ROUNDS       300u
-#define REGION_BYTES (DATA_BYTES / THREADS)
+#define THREADS       4u
+#define ROUNDS        300u
+#define REGION_BYTES  (DATA_BYTES / THREADS)
+#define LONGEST_BYTES 32768u
 
 struct worker {
     struct fixture *fixture;
@@ -48,7 +49,7 @@ static void load_thread(void *context) VCK_NO_ANALYSIS
 {
     struct worker *worker = context;
     struct fixture *f = worker->fixture;
-    uint8_t *buffers = malloc(4 * 16384);
+    uint8_t *buffers = malloc(4 * LONGEST_BYTES);
     uint8_t *region = f->expected + worker->index * REGION_BYTES;
 
     for (uint32_t round = 0; round < ROUNDS; round++) {
@@ -58,21 +59,21 @@ static void load_thread(void *context) VCK_NO_ANALYSIS
         bool writes[4];
 
         for (uint32_t i = 0; i < 4; i++) {
-            sizes[i] = (1 + next_random(worker) % 32) * 512;
+            sizes[i] = (1 + next_random(worker) % (LONGEST_BYTES / 512)) * 512;
             offsets[i] = i * (REGION_BYTES / 4) +
                          next_random(worker) % ((REGION_BYTES / 4 - sizes[i]) / 512) * 512;
             writes[i] = next_random(worker) % 2 != 0;
             if (writes[i]) {
-                fill_bytes(buffers + i * 16384, sizes[i], next_random(worker));
-                memcpy(region + offsets[i], buffers + i * 16384, sizes[i]);
+                fill_bytes(buffers + i * LONGEST_BYTES, sizes[i], next_random(worker));
+                memcpy(region + offsets[i], buffers + i * LONGEST_BYTES, sizes[i]);
             }
             send_transfer(f, &sent[i], writes[i] ? IRP_MJ_WRITE : IRP_MJ_READ,
-                          worker->index * REGION_BYTES + offsets[i], buffers + i * 16384, sizes[i],
-                          0);
+                          worker->index * REGION_BYTES + offsets[i], buffers + i * LONGEST_BYTES,
+                          sizes[i], 0);
         }
         for (uint32_t i = 0; i < 4; i++) {
             assert_int_equal(sent_await(&sent[i]), STATUS_SUCCESS);
-            assert_memory_equal(buffers + i * 16384, region + offsets[i], sizes[i]);
+            assert_memory_equal(buffers + i * LONGEST_BYTES, region + offsets[i], sizes[i]);
         }
     }
     free(buffers);
@@ -97,6 +98,7 @@ static void data_are_right_while_the_boundary_moves(void **state) VCK_CAN_WAIT
     (void)state;
     fixture_begin(&f, &options);
     f.disk->is_async = true;
+    f.disk->is_mixed = true;
     f.disk->is_reordering = true;
     assert_int_equal(fixture_bind(&f), VCK_OK);
     run_workers(&f, workers, load_thread);
