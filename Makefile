@@ -3,6 +3,7 @@
 
 PYTHON := /usr/bin/python3
 RELEASE := build/release
+LOADER := build/loader/products/vckboot/vckboot.efi
 PREFIX ?= /usr/local
 
 help:
@@ -66,6 +67,7 @@ install:
 	@test -e $(RELEASE)/build.ninja || { echo 'make build first'; exit 1; }
 	meson configure $(RELEASE) -Dprefix=$(PREFIX)
 	meson install -C $(RELEASE) --no-rebuild
+	@test ! -e $(LOADER) || install -D -m 644 $(LOADER) $(DESTDIR)$(PREFIX)/lib/vck/vckboot.efi
 
 format-check: setup
 	@$(PYTHON) tools/run-tests --only format

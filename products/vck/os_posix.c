@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "port/posix/posix.h"
 #include "products/vck/mapper.h"
+#include "products/vck/os_install.h"
 #include "vck/bytes.h"
 
 static const struct verb verbs[] = {
@@ -26,6 +27,16 @@ static const struct verb verbs[] = {
      OPTION_BIT(HANDOVER) | OPTION_BIT(PARTITION) | OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) |
          OPTION_BIT(WAIT) | OPTION_BIT(READ_ONLY) | OPTION_BIT(ALLOW_DISCARDS),
      run_initrd_unlock},
+    {"os-prepare", "VOLUME", 1, 1, "have this system start from a volume, by the boot loader",
+     OPTION_BIT(ESP) | OPTION_BIT(LOADER) | OPTION_BIT(OSLOADER) | OPTION_BIT(INITRD) |
+         OPTION_BIT(CMDLINE) | OPTION_BIT(NAME) | OPTION_BIT(NO_BOOT_ENTRY) |
+         OPTION_BIT(PARTITION) | OPTION_BIT(ROOT) | OPTION_BIT(DRY_RUN) | OPTION_BIT(NEW_KEY_FILE) |
+         OPTION_BIT(KDF) | OPTION_BIT(KDF_MEMORY) | OPTION_BIT(KDF_PASSES) | OPTION_BIT(KDF_TIME),
+     run_os_prepare},
+    {"os-status", "", 0, 0, "say whether what os-prepare installed is as it was", OPTION_BIT(ROOT),
+     run_os_status},
+    {"os-remove", "", 0, 0, "take back what os-prepare did", OPTION_BIT(ROOT) | OPTION_BIT(DRY_RUN),
+     run_os_remove},
 };
 
 const struct os_words os_words = {

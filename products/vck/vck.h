@@ -38,13 +38,16 @@ enum exit_code {
 enum option_id {
     OPTION_ALL,
     OPTION_ALLOW_DISCARDS,
+    OPTION_CMDLINE,
     OPTION_DRY_RUN,
+    OPTION_ESP,
     OPTION_FOOTERS,
     OPTION_FORCE,
     OPTION_GROW,
     OPTION_HANDOVER,
     OPTION_HEADERS,
     OPTION_HELP,
+    OPTION_INITRD,
     OPTION_JSON,
     OPTION_KDF,
     OPTION_KDF_MEMORY,
@@ -52,15 +55,20 @@ enum option_id {
     OPTION_KDF_TIME,
     OPTION_KEY_FILE,
     OPTION_LABEL,
+    OPTION_LOADER,
     OPTION_LOCAL,
     OPTION_METADATA_SIZE,
+    OPTION_NAME,
     OPTION_NBD,
     OPTION_NEW_KEY_FILE,
     OPTION_NEW_VMK,
+    OPTION_NO_BOOT_ENTRY,
     OPTION_NO_WAIT,
+    OPTION_OSLOADER,
     OPTION_PARTITION,
     OPTION_READ_ONLY,
     OPTION_REPAIR,
+    OPTION_ROOT,
     OPTION_SECTOR_SIZE,
     OPTION_SHRINK,
     OPTION_SINGLE_REPLICA,
@@ -182,9 +190,9 @@ void key_remove_unused(const struct command *command);
 /* ---- the verbs ---- */
 
 int run_prepare(const struct command *command);
-/* The same for a volume in use, whose file system must leave the room at its end; a rehearsal only
- * checks. */
-int prepare_mounted(const struct command *command, bool is_rehearsal);
+/* The same for a system's volume, whose file system must leave the room at its end and may be
+ * mounted; a rehearsal only checks. */
+int prepare_system(const struct command *command, bool is_mounted, bool is_rehearsal);
 int run_attach(const struct command *command);
 int run_detach(const struct command *command);
 int run_encrypt(const struct command *command);

@@ -21,7 +21,8 @@ struct preparation {
     const struct command *command;
     char path[VOLUME_PATH_BYTES];
     struct vck_disk *disk;
-    bool is_mounted; /* only what is behind its file system is written */
+    bool is_mounted;    /* only what is behind its file system is written ... */
+    bool needs_content; /* ... whose end must be known */
     struct vck_prepare_params params;
     struct vck_secret key;
     bool has_slot;        /* the key is kept in the first key slot ... */
@@ -507,7 +508,7 @@ static int inspect_and_plan(struct preparation *p) VCK_CAN_WAIT
 /* Metadata behind a file system that nothing recognises could be in the middle of it. */
 static int check_is_recognised(const struct preparation *p)
 {
-    if (!p->is_mounted || p->content.kind != CONTENT_UNKNOWN)
+    if (!p->needs_content || p->content.kind != CONTENT_UNKNOWN)
         return EXIT_OK;
     return report(p->command, EXIT_REFUSED,
                   "%s holds no file system whose size is known here; nothing says that there is "
@@ -560,8 +561,8 @@ int run_prepare(const struct command *command)
     return prepare(&p, false);
 }
 
-int prepare_mounted(const struct command *command, bool is_rehearsal)
+int prepare_system(const struct command *command, bool is_mounted, bool is_rehearsal)
 {
-    struct preparation p = {.command = command, .is_mounted = true};
+    struct preparation p = {.command = command, .is_mounted = is_mounted, .needs_content = true};
     return prepare(&p, is_rehearsal);
 }

@@ -1,0 +1,284 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""os-prepare, os-status and os-remove on a system of files in a folder: what they write, and that
+every step that fails leaves the system as it was."""
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import tap  # noqa: E402
+
+VCK = os.environ["VCK"]
+MIB = 1 << 20
+GUID = uuid.UUID("12345678-9abc-def0-1122-334455667788")
+LOADER = b"MZ" + bytes(range(256)) * 40
+OK, FAILED, USAGE, NOT_FOUND, PROBLEMS, REFUSED, INTERRUPTED = 0, 1, 2, 3, 6, 9, 130
+
+# Stands for the system's own tool below --root: says what it was told, and fails on demand.
+CHROOT = """#!/bin/sh
+echo "$@" >> {log}
+cat "$1/etc/vck/volumes" >> {log} 2>/dev/null
+[ ! -e {directory}/signal ] || kill -INT $PPID
+[ ! -e {directory}/broken ]
+"""
+
+
+class System:
+    """A root folder, a volume with an ext4 that leaves room at its end, and a loader."""
+
+    def __init__(self, has_tool=True):
+        self.root = Path("root").absolute()
+        self.log = Path("tools.log").absolute()
+        self.image = Path("disk.img").absolute()
+        for folder in ("boot/efi/EFI/debian", "etc", "usr/sbin", "var/lib"):
+            (self.root / folder).mkdir(parents=True)
+        Path("vckboot.efi").write_bytes(LOADER)
+        Path("passphrase").write_bytes(b"a passphrase that nobody guesses\n")
+        os.chmod("passphrase", 0o600)
+        with open(self.image, "wb") as file:
+            file.truncate(8 * MIB)
+        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", str(self.image), "5M"], check=True,
+                       env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
+        tools = Path("tools").absolute()
+        tools.mkdir()
+        (tools / "chroot").write_text(CHROOT.format(log=self.log, directory=Path.cwd()))
+        os.chmod(tools / "chroot", 0o755)
+        if has_tool:
+            tool = self.root / "usr/sbin/update-initramfs"
+            tool.write_text("#!/bin/sh\n")
+            os.chmod(tool, 0o755)
+        self.env = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
+
+    def vck(self, *arguments, code=OK, says=""):
+        done = subprocess.run([VCK, *map(str, arguments), "--root", str(self.root)], env=self.env,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=300)
+        output = done.stdout.decode()
+        assert done.returncode == code, f"{arguments}: {done.returncode}, not {code}: {output}"
+        assert says in output, f"{arguments}: no {says!r} in: {output}"
+        return output
+
+    def prepare(self, *more, **expected):
+        return self.vck("os-prepare", self.image, "--partition", GUID, "--no-boot-entry", "--loader",
+                        "vckboot.efi", "--osloader", "/vmlinuz", "--initrd", "/initrd.img",
+                        "--cmdline", 'root=/dev/mapper/system quiet note="a b"',
+                        "--new-key-file", "passphrase", "--kdf", "pbkdf2", "--kdf-passes", "210000",
+                        *more, **expected)
+
+    def state(self):
+        """Everything there is, but for the log."""
+        found = {"volume": hashlib.sha256(self.image.read_bytes()).hexdigest()}
+        for path in sorted(self.root.rglob("*")):
+            found[str(path.relative_to(self.root))] = path.read_bytes() if path.is_file() else None
+        return found
+
+    def file(self, path):
+        return (self.root / path).read_bytes()
+
+
+def without_empty_folders(state):
+    """Folders that were made on the way may stay."""
+    return {name: data for name, data in state.items() if data is not None}
+
+
+@tap.test
+def there_and_back():
+    """installs all of it, says so, and takes all of it back"""
+    system = System()
+    before = system.state()
+    system.prepare()
+    assert system.file("boot/efi/EFI/vck/vckboot.efi") == LOADER
+    config = json.loads(system.file("boot/efi/vck.json"))
+    assert config == {"partition_guid": str(GUID), "osloader": "\\vmlinuz",
+                      "initrd": "\\initrd.img",
+                      "options": 'root=/dev/mapper/system quiet note="a b"'}, config
+    assert system.file("etc/vck/volumes") == f"system {GUID}\n".encode()
+    assert system.log.read_text() == f"{system.root} update-initramfs -u\nsystem {GUID}\n"
+    subprocess.run([VCK, "key", "list", system.image], check=True, stdout=subprocess.DEVNULL)
+    said = system.vck("os-status")
+    for words in ("nothing encrypted yet", "system is in /etc/vck/volumes", "starts \\vmlinuz"):
+        assert words in said, said
+    said = system.vck("os-remove", "--dry-run").splitlines()
+    assert len(said) == 4 and said[0].startswith("take back") and said[3].startswith("erase"), said
+    system.vck("os-remove")
+    assert without_empty_folders(system.state()) == without_empty_folders(before)
+    system.vck("os-status", code=NOT_FOUND, says="is not installed")
+    system.vck("os-remove", code=NOT_FOUND, says="is not installed")
+
+
+@tap.test
+def dry_run():
+    """--dry-run says what each step would be and changes nothing"""
+    system = System()
+    before = system.state()
+    said = system.prepare("--dry-run", says="reads only FAT").splitlines()[1:]
+    assert said == [f"make a volume of {system.image}, its data as it is",
+                    "write system into /etc/vck/volumes and make the initrd again by "
+                    "update-initramfs",
+                    f"install {system.root}/boot/efi/EFI/vck/vckboot.efi",
+                    f"write {system.root}/boot/efi/vck.json"], said
+    assert system.state() == before and not system.log.exists()
+
+
+@tap.test
+def what_was_there():
+    """a loader, a configuration and volumes of somebody else's come back as they were"""
+    system = System()
+    (system.root / "boot/efi/EFI/vck").mkdir()
+    (system.root / "boot/efi/EFI/vck/vckboot.efi").write_bytes(b"MZ, an older one")
+    (system.root / "boot/efi/vck.json").write_bytes(b"{}")
+    (system.root / "etc/vck").mkdir()
+    (system.root / "etc/vck/volumes").write_bytes(b"other 1\n# a remark, without an end")
+    before = system.state()
+    system.prepare()
+    assert system.file("etc/vck/volumes") == \
+        f"other 1\n# a remark, without an end\nsystem {GUID}\n".encode()
+    assert system.file("boot/efi/vck.json.vck-old") == b"{}"
+    system.vck("os-remove")
+    after = system.state()
+    assert after.pop("etc/vck/volumes") == before.pop("etc/vck/volumes") + b"\n"
+    assert without_empty_folders(after) == without_empty_folders(before)
+
+
+@tap.test
+def up_to_date():
+    """a second run takes a new loader and a new command line; what was there first is kept"""
+    system = System()
+    (system.root / "boot/efi/vck.json").write_bytes(b"{}")
+    before = system.state()
+    system.prepare()
+    Path("vckboot.efi").write_bytes(LOADER + b"newer")
+    system.prepare("--dry-run")
+    said = system.prepare("--osloader", "x", code=USAGE, says="--osloader is given twice")
+    system.vck("os-prepare", system.image, "--partition", GUID, "--no-boot-entry", "--loader",
+               "vckboot.efi", "--osloader", "new/vmlinuz", "--cmdline", "quiet")
+    assert system.file("boot/efi/EFI/vck/vckboot.efi") == LOADER + b"newer"
+    config = json.loads(system.file("boot/efi/vck.json"))
+    assert config["osloader"] == "\\new\\vmlinuz" and config["options"] == "quiet", config
+    assert said and system.file("boot/efi/vck.json.vck-old") == b"{}"
+    system.vck("os-status")
+    system.vck("os-remove")
+    assert without_empty_folders(system.state()) == without_empty_folders(before)
+
+
+@tap.test
+def steps_that_fail():
+    """the initrd's tool fails, the system partition is full of something else: all is taken back"""
+    system = System()
+    before = without_empty_folders(system.state())
+    Path("broken").touch()
+    said = system.prepare(code=REFUSED, says="chroot failed with exit code 1")
+    assert "taking back what was done" in said and "os-remove tries again" in said, said
+    # The tool fails again when the line is gone; what else was done is undone.
+    system.vck("os-status", code=PROBLEMS, says="was cut short")
+    system.prepare(code=REFUSED, says="was cut short; vck os-remove")
+    Path("broken").unlink()
+    system.vck("os-remove")
+    assert without_empty_folders(system.state()) == before
+    # A folder stands where a file has to go.
+    (system.root / "boot/efi/vck.json").mkdir()
+    (system.root / "boot/efi/vck.json/something").touch()
+    before = without_empty_folders(system.state())
+    system.prepare(code=FAILED, says="vck.json")
+    assert without_empty_folders(system.state()) == before
+
+
+@tap.test
+def interrupted():
+    """Ctrl-C in the middle: all is taken back"""
+    system = System()
+    before = without_empty_folders(system.state())
+    Path("signal").touch()
+    system.prepare(code=INTERRUPTED, says="taking back")
+    assert without_empty_folders(system.state()) == before
+
+
+@tap.test
+def killed():
+    """killed in the middle: os-status says so, os-remove takes all back"""
+    system = System()
+    before = without_empty_folders(system.state())
+    chroot = Path("tools/chroot")
+    text = chroot.read_text()
+    chroot.write_text("#!/bin/sh\nkill -KILL $PPID\n")
+    system.prepare(code=-signal.SIGKILL)
+    chroot.write_text(text)
+    system.vck("os-status", code=PROBLEMS, says="was cut short")
+    system.vck("os-remove")
+    assert without_empty_folders(system.state()) == before
+
+
+@tap.test
+def what_is_refused():
+    """nothing is done where the result could not start, and each refusal says why"""
+    system = System(has_tool=False)
+    before = system.state()
+    system.prepare("--dry-run", says="neither initramfs-tools nor dracut")
+    Path("vckboot.efi").write_bytes(b"#!/bin/sh\n" * 20)
+    system.prepare(code=REFUSED, says="is no program for firmware")
+    Path("vckboot.efi").unlink()
+    system.prepare(code=NOT_FOUND, says="--loader names it")
+    Path("vckboot.efi").write_bytes(LOADER)
+    system.prepare("--esp", "/boot", code=NOT_FOUND, says="it has no folder EFI")
+    system.prepare("--esp", "efi", code=USAGE, says="a path from the root on is expected")
+    system.prepare("--name", "a/b", code=USAGE, says="is no name for a device")
+    system.vck("os-prepare", system.image, "--partition", "7", code=USAGE, says="--partition is 7")
+    system.vck("os-prepare", system.image, code=REFUSED, says="is not a partition of a GPT")
+    system.vck("os-prepare", system.image, "--partition", GUID, code=NOT_FOUND,
+               says="is not mounted; --osloader and --initrd say what to start")
+    assert system.state() == before
+    # No room behind the file system, and none that is known at all.
+    full = system.image.read_bytes()
+    system.image.write_bytes(full[:5 * MIB])
+    system.prepare(code=REFUSED, says="are missing")
+    system.image.write_bytes(bytes(8 * MIB))
+    system.prepare(code=REFUSED, says="nothing says that there is room behind it")
+    # A volume that the loader has nothing to ask for.
+    system.image.write_bytes(full)
+    Path("key").write_bytes(bytes(32))
+    os.chmod("key", 0o600)
+    subprocess.run([VCK, "prepare", "--vmk-file", "key", system.image], check=True,
+                   stdout=subprocess.DEVNULL)
+    system.prepare(code=REFUSED, says="no passphrase and no recovery key")
+
+
+@tap.test
+def encrypted_volumes_keep_their_loader():
+    """os-remove does nothing while the volume is encrypted; os-status finds what was changed"""
+    system = System()
+    system.prepare()
+    (system.root / "boot/efi/EFI/vck/vckboot.efi").write_bytes(b"MZ, another one")
+    system.vck("os-status", code=PROBLEMS, says="is not the one that was installed")
+    (system.root / "boot/efi/vck.json").write_text('{"partition_guid": 1}')
+    system.vck("os-status", code=PROBLEMS, says="line 1: a string in quotes is expected")
+    plain = system.image.read_bytes()
+    with open(system.image, "r+b") as file:
+        file.write(os.urandom(4096))
+    before = system.state()
+    system.vck("os-status", code=PROBLEMS, says="encrypted, in part at least")
+    system.vck("os-remove", code=REFUSED, says="vck decrypt comes first")
+    assert system.state() == before
+    system.image.write_bytes(plain)
+    system.vck("os-remove")
+
+
+@tap.test
+def records():
+    """a record that nobody here wrote is refused, whatever it says"""
+    system = System()
+    record = system.root / "var/lib/vck/os-install"
+    record.parent.mkdir()
+    for text in (b"", b"\0", b"vck os-install 2\n", b"vck os-install 1\n", b"x" * 20000,
+                 b"vck os-install 1\nvolume /x\nguid 1\nname n\nesp /e\n"):
+        record.write_bytes(text)
+        for verb in ("os-status", "os-remove"):
+            system.vck(verb, code=FAILED, says="os-install")
+
+
+tap.main()
