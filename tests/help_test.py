@@ -77,14 +77,17 @@ def options_of(name, command, manual, verb):
     same(f"{name} {verb}", helped, options_in_manual(verbs_in_manual(manual)[verb][1]))
 
 
-def exit_codes(header, manual):
-    source = (ROOT / header).read_text()
-    codes = set(re.findall(r"^    EXIT_\w+ = (\d+),", source, re.MULTILINE))
+def exit_codes(folder, manual):
+    header = (ROOT / "products/command/command.h").read_text()
+    code_of = dict(re.findall(r"^    (EXIT_\w+) = (\d+),", header, re.MULTILINE))
+    sources = [*(ROOT / "products/command").glob("*.c"), *(ROOT / folder).glob("*.c")]
+    used = set(re.findall(r"\bEXIT_\w+", "".join(source.read_text() for source in sources)))
+    codes = {code_of[name] for name in used & set(code_of)}
     part = manual.split(".Sh EXIT STATUS\n")[1].split("\n.Sh ")[0]
     same("exit codes", codes, set(re.findall(r"^\.It (\d+)$", part, re.MULTILINE)))
 
 
-def add_command(name, command, page, header):
+def add_command(name, command, page, folder):
     """The tests of a command with verbs."""
     manual = (ROOT / "docs/man" / page).read_text()
     tap.add(f"{name}: --help and {page} have the same verbs with the same operands", verbs, name,
@@ -94,12 +97,12 @@ def add_command(name, command, page, header):
     for verb in verbs_in_manual(manual):
         tap.add(f"{name} {verb}: --help and {page} have the same options", options_of, name,
                 command, manual, verb)
-    tap.add(f"{page} lists every exit code of the source", exit_codes, header, manual)
+    tap.add(f"{page} lists every exit code of the source", exit_codes, folder, manual)
 
 
-add_command("vck", VCK, "vck.1", "products/vck/vck.h")
+add_command("vck", VCK, "vck.1", "products/vck")
 if VCK_PROT:
-    add_command("vck-prot", VCK_PROT, "vck-prot.8", "products/vck-prot/prot.h")
+    add_command("vck-prot", VCK_PROT, "vck-prot.8", "products/vck-prot")
 
 
 @tap.test

@@ -15,8 +15,6 @@ NTSTATUS NTAPI NtDeviceIoControlFile(HANDLE file, HANDLE event, PIO_APC_ROUTINE 
                                      void *input, ULONG input_bytes, void *output,
                                      ULONG output_bytes);
 
-static HANDLE device = INVALID_HANDLE_VALUE;
-
 /* Whoever is no administrator may look. */
 static HANDLE open_device(DWORD access)
 {
@@ -24,31 +22,28 @@ static HANDLE open_device(DWORD access)
                        NULL);
 }
 
-int client_open(void)
+static int open_driver(const struct command *command, HANDLE *ret_device)
 {
     char text[VCK_WIN_TEXT_BYTES];
+    HANDLE device;
     DWORD error;
 
     device = open_device(GENERIC_READ | GENERIC_WRITE);
     if (device == INVALID_HANDLE_VALUE && GetLastError() == ERROR_ACCESS_DENIED)
         device = open_device(GENERIC_READ);
+    *ret_device = device;
     if (device != INVALID_HANDLE_VALUE)
-        return EXIT_DONE;
+        return EXIT_OK;
     error = GetLastError();
     if (error == ERROR_FILE_NOT_FOUND || error == ERROR_PATH_NOT_FOUND)
-        return report(EXIT_NO_DRIVER, "the driver is not loaded");
-    return report(EXIT_NO_DRIVER, "cannot reach the driver: %s", vck_win_error_text(error, text));
-}
-
-void client_close(void)
-{
-    if (device != INVALID_HANDLE_VALUE)
-        CloseHandle(device);
-    device = INVALID_HANDLE_VALUE;
+        return report(command, EXIT_NO_HOST, "the driver is not loaded");
+    return report(command, EXIT_NO_HOST, "cannot reach the driver: %s",
+                  vck_win_error_text(error, text));
 }
 
 /* The buffer holds the request of input_bytes, and then the answer. */
-static uint32_t control(uint32_t code, uint8_t *buffer, size_t input_bytes, size_t *ret_bytes)
+static uint32_t control(HANDLE device, uint32_t code, uint8_t *buffer, size_t input_bytes,
+                        size_t *ret_bytes)
 {
     IO_STATUS_BLOCK io = {0};
     NTSTATUS status =
@@ -63,20 +58,22 @@ static uint32_t control(uint32_t code, uint8_t *buffer, size_t input_bytes, size
     return (uint32_t)status;
 }
 
-static int report_refusal(uint32_t nt, uint8_t *buffer)
+static int report_refusal(const struct command *command, HANDLE device, uint32_t nt,
+                          uint8_t *buffer)
 {
     struct message_text why = {.text = ""};
     char fault[MESSAGE_TEXT_BYTES];
     size_t bytes;
 
-    if (control(ASYNCNET_LAST_ERROR, buffer, 0, &bytes) == 0 &&
+    if (control(device, ASYNCNET_LAST_ERROR, buffer, 0, &bytes) == 0 &&
         message_decode(&message_text, (struct vck_bytes){buffer, bytes}, &why, fault) == VCK_OK &&
         why.text[0])
-        return report(EXIT_FAILED, "%s", why.text);
-    return report(EXIT_FAILED, "%s", vck_status_text(vck_status_from_nt(nt)));
+        return report(command, EXIT_FAILED, "%s", why.text);
+    return report(command, EXIT_FAILED, "%s", vck_status_text(vck_status_from_nt(nt)));
 }
 
-int client_call(uint32_t code, const struct message_shape *request_shape, const void *request,
+static int call(const struct command *command, HANDLE device, uint32_t code,
+                const struct message_shape *request_shape, const void *request,
                 const struct message_shape *answer_shape, void *ret_answer)
 {
     static uint8_t buffer[MESSAGE_BYTES_MAX];
@@ -85,12 +82,26 @@ int client_call(uint32_t code, const struct message_shape *request_shape, const 
     uint32_t nt;
 
     if (request_shape && message_encode(request_shape, request, buffer, sizeof(buffer), &bytes))
-        return report(EXIT_FAILED, "the request is too long");
-    nt = control(code, buffer, bytes, &bytes);
+        return report(command, EXIT_FAILED, "the request is too long");
+    nt = control(device, code, buffer, bytes, &bytes);
     if (nt != 0)
-        return report_refusal(nt, buffer);
+        return report_refusal(command, device, nt, buffer);
     if (answer_shape &&
         message_decode(answer_shape, (struct vck_bytes){buffer, bytes}, ret_answer, fault))
-        return report(EXIT_FAILED, "the driver's answer: %s", fault);
-    return EXIT_DONE;
+        return report(command, EXIT_FAILED, "the driver's answer: %s", fault);
+    return EXIT_OK;
+}
+
+int client_call(const struct command *command, uint32_t code,
+                const struct message_shape *request_shape, const void *request,
+                const struct message_shape *answer_shape, void *ret_answer)
+{
+    HANDLE device;
+    int result = open_driver(command, &device);
+
+    if (result != EXIT_OK)
+        return result;
+    result = call(command, device, code, request_shape, request, answer_shape, ret_answer);
+    CloseHandle(device);
+    return result;
 }

@@ -8,8 +8,7 @@
  *     client_posix, client_win         what carries them: a socket; the driver ndisprot.sys
  *     pattern  frames that can be checked
  *
- * Functions that return an int return an exit code: 0, or the code to end with, the reason having
- * been reported to stderr already.
+ * Functions that return an int return an exit code (products/command/command.h).
  */
 #ifndef VCK_PRODUCTS_VCK_PROT_PROT_H
 #define VCK_PRODUCTS_VCK_PROT_PROT_H
@@ -17,22 +16,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "products/command/command.h"
 #include "vck/annotate.h"
 #include "vck/frame_control.h"
-
-/* Exit codes, as in vck-prot.8. */
-enum exit_code {
-    EXIT_OK = 0,
-    EXIT_FAILED = 1,
-    EXIT_USAGE = 2,
-    EXIT_NOT_FOUND = 3,
-    EXIT_PERMISSION = 5,
-    EXIT_PROBLEMS = 6,
-    EXIT_BUSY = 7,
-    EXIT_NO_HOST = 8,
-    EXIT_REFUSED = 9,
-    EXIT_INTERRUPTED = 130,
-};
 
 /* ---- options ---- */
 
@@ -52,34 +38,8 @@ enum option_id {
     OPTION_COUNT
 };
 
-#define OPERANDS_MAX 64
+extern const struct grammar prot_grammar;
 
-struct command;
-
-struct verb {
-    const char *name;
-    const char *operands; /* as in the usage line */
-    unsigned operands_min;
-    unsigned operands_max;
-    const char *summary;
-    uint32_t options; /* bits of enum option_id; --help always */
-    int (*run)(const struct command *command);
-};
-
-/* A parsed command line. Strings are borrowed from argv. */
-struct command {
-    const struct verb *verb;          /* NULL: none was given */
-    const char *values[OPTION_COUNT]; /* NULL: absent; "" for options without a value */
-    const char *operands[OPERANDS_MAX + 1];
-    unsigned operand_count;
-};
-
-int options_parse(int argc, char **argv, struct command *ret_command);
-void options_print_help(const struct verb *verb);
-void options_print_overview(void);
-bool option_given(const struct command *command, enum option_id id);
-int option_u64(const struct command *command, enum option_id id, uint64_t lowest, uint64_t highest,
-               uint64_t absent, uint64_t *ret_value);
 /* "MIN-MAX" or one number. */
 int option_range(const struct command *command, enum option_id id, uint32_t lowest,
                  uint32_t highest, uint32_t *ret_lowest, uint32_t *ret_highest);
@@ -88,9 +48,6 @@ int option_address(const struct command *command, enum option_id id,
                    uint8_t ret_address[VCK_FRAME_ADDRESS_BYTES]);
 /* A number of four hexadecimal digits, or "all". */
 int option_ether_type(const struct command *command, uint16_t *ret_ether_type);
-
-int report(const struct command *command, int code, const char *format, ...) VCK_PRINTF(3, 4);
-int report_usage(const struct command *command, const char *format, ...) VCK_PRINTF(2, 3);
 
 /* ---- host (host.c, host_connection.c) ---- */
 

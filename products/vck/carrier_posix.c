@@ -26,7 +26,7 @@ static int connect_to(struct client *client, const char *path)
     client->carrier = fd;
     if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
         return EXIT_OK;
-    return report(client->command, errno == EACCES ? EXIT_PERMISSION : EXIT_NO_DAEMON,
+    return report(client->command, errno == EACCES ? EXIT_PERMISSION : EXIT_NO_HOST,
                   "cannot reach the daemon at %s: %s; is vckd running?", path, strerror(errno));
 }
 
@@ -52,7 +52,7 @@ static int send_frame(struct client *client, size_t size_bytes)
     vck_wipe(client->frame, size_bytes);
     if (sent == (ssize_t)size_bytes)
         return EXIT_OK;
-    return report(client->command, EXIT_NO_DAEMON, "lost the daemon: %s", strerror(os_error));
+    return report(client->command, EXIT_NO_HOST, "lost the daemon: %s", strerror(os_error));
 }
 
 static int receive_frame(struct client *client, size_t *ret_size_bytes)
@@ -62,7 +62,7 @@ static int receive_frame(struct client *client, size_t *ret_size_bytes)
         got = recv((int)client->carrier, client->frame, VCK_FRAME_BYTES_MAX, MSG_TRUNC);
     while (got < 0 && errno == EINTR);
     if (got <= 0)
-        return report(client->command, EXIT_NO_DAEMON, "lost the daemon: %s",
+        return report(client->command, EXIT_NO_HOST, "lost the daemon: %s",
                       got == 0 ? "it closed the connection" : strerror(errno));
     if (got < (ssize_t)VCK_FRAME_PREFIX_BYTES || got > (ssize_t)VCK_FRAME_BYTES_MAX)
         return report(client->command, EXIT_FAILED,

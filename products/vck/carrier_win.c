@@ -40,9 +40,9 @@ int carrier_open(struct client *client)
     if (device != INVALID_HANDLE_VALUE)
         return EXIT_OK;
     if (error == ERROR_FILE_NOT_FOUND || error == ERROR_PATH_NOT_FOUND)
-        return report(client->command, EXIT_NO_DAEMON,
+        return report(client->command, EXIT_NO_HOST,
                       "the driver is not loaded; vck driver status says more");
-    return report(client->command, error == ERROR_ACCESS_DENIED ? EXIT_PERMISSION : EXIT_NO_DAEMON,
+    return report(client->command, error == ERROR_ACCESS_DENIED ? EXIT_PERMISSION : EXIT_NO_HOST,
                   "cannot reach the driver: %s", vck_win_error_text(error, text));
 }
 

@@ -243,7 +243,7 @@ static int judge(const struct command *command, const struct driver_status *stat
                       "the driver is not installed completely; vck driver install does it again");
     return service->is_running
                ? EXIT_OK
-               : report(command, EXIT_NO_DAEMON, "the driver is installed and not running");
+               : report(command, EXIT_NO_HOST, "the driver is installed and not running");
 }
 
 static int show_status(const struct command *command)

@@ -1,19 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * options: one table of verbs and one of options drive parsing and help alike.
+ * options: the verbs and the options of the command.
  */
-#include <errno.h>
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 #include "products/vck/os.h"
 #include "vck/bytes.h"
-
-struct option_spec {
-    const char *name;
-    const char *argument; /* NULL: takes none */
-    const char *help;
-};
 
 static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_ALL] = {"--all", NULL, "every data volume, even while it is in use"},
@@ -123,204 +113,28 @@ static const struct verb verbs[] = {
      OPTION_BIT(SIZE) | OPTION_BIT(LOCAL) | OPTION_BIT(XMM) | QUERY, run_bench},
 };
 
-/* The i-th verb, the system's own last; NULL behind them. */
-static const struct verb *verb_at(size_t i)
+const struct grammar *vck_grammar(void)
 {
-    if (i < VCK_ARRAY_COUNT(verbs))
-        return &verbs[i];
-    i -= VCK_ARRAY_COUNT(verbs);
-    return i < os_words.verb_count ? &os_words.verbs[i] : NULL;
-}
+    static struct grammar grammar = {
+        .program = "vck",
+        .purpose = "Encrypt, decrypt and look after volumes in place.",
+        .options = specs,
+        .option_count = OPTION_COUNT,
+        .help_id = OPTION_HELP,
+        .version_id = OPTION_VERSION,
+        .verbs = verbs,
+        .verb_count = VCK_ARRAY_COUNT(verbs),
+    };
 
-/* OPTION_BIT of what a verb takes; NULL: the command without one. */
-static uint64_t options_of(const struct verb *verb)
-{
-    uint64_t options = verb != NULL ? verb->options : OPTION_BIT(VERSION);
-    return (options | OPTION_BIT(HELP)) & ~os_words.absent_options;
+    grammar.more = os_words.more;
+    grammar.absent_options = os_words.absent_options;
+    grammar.option_help = os_words.option_help;
+    grammar.system_verbs = os_words.verbs;
+    grammar.system_verb_count = os_words.verb_count;
+    return &grammar;
 }
-
-/* ---- help ---- */
 
 const char *option_name(enum option_id id)
 {
     return specs[id].name;
-}
-
-static void print_option(enum option_id id)
-{
-    const struct option_spec *spec = &specs[id];
-    const char *help = os_words.option_help[id] != NULL ? os_words.option_help[id] : spec->help;
-    char left[40];
-    snprintf(left, sizeof(left), "%s%s%s", spec->name, spec->argument != NULL ? " " : "",
-             spec->argument != NULL ? spec->argument : "");
-    printf("  %-22s %s\n", left, help);
-}
-
-void options_print_help(const struct verb *verb)
-{
-    printf("Usage: vck %s [OPTION]...%s%s\n", verb->name, *verb->operands != 0 ? " " : "",
-           verb->operands);
-    printf("vck %s: %s.\n\nOptions:\n", verb->name, verb->summary);
-    for (unsigned id = 0; id < OPTION_COUNT; id++)
-        if (id != OPTION_HELP && (options_of(verb) >> id & 1) != 0)
-            print_option(id);
-    print_option(OPTION_HELP);
-}
-
-void options_print_overview(void)
-{
-    puts("Usage: vck VERB [OPTION]... [OPERAND]...\n"
-         "Encrypt, decrypt and look after volumes in place.\n\nVerbs:");
-    const struct verb *verb;
-    for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) {
-        char left[40];
-        snprintf(left, sizeof(left), "%s %s", verb->name, verb->operands);
-        printf("  %-22s %s\n", left, verb->summary);
-    }
-    puts("\nOptions:");
-    print_option(OPTION_HELP);
-    print_option(OPTION_VERSION);
-    printf("\nvck VERB --help lists the options of a verb.%s\n", os_words.more);
-}
-
-/* ---- parsing ---- */
-
-static const struct verb *find_verb(const char *name)
-{
-    const struct verb *verb;
-    for (size_t i = 0; (verb = verb_at(i)) != NULL; i++)
-        if (strcmp(verb->name, name) == 0)
-            break;
-    return verb;
-}
-
-/* OPTION_COUNT when the verb has none of that name. */
-static enum option_id find_option(const struct command *command, const char *text,
-                                  size_t text_length)
-{
-    uint64_t accepted = options_of(command->verb);
-    for (unsigned id = 0; id < OPTION_COUNT; id++)
-        if ((accepted >> id & 1) != 0 && strlen(specs[id].name) == text_length &&
-            memcmp(specs[id].name, text, text_length) == 0)
-            return id;
-    return OPTION_COUNT;
-}
-
-/* text is an option; next is the argument after it or NULL. */
-static int parse_option(struct command *command, const char *text, const char *next,
-                        bool *ret_used_next)
-{
-    const char *equals = strchr(text, '=');
-    size_t length = equals != NULL ? (size_t)(equals - text) : strlen(text);
-    enum option_id id = find_option(command, text, length);
-    if (id == OPTION_COUNT)
-        return report_usage(command, "there is no option %.*s here", (int)length, text);
-    if (command->values[id] != NULL)
-        return report_usage(command, "%s is given twice", specs[id].name);
-    if (specs[id].argument == NULL && equals != NULL)
-        return report_usage(command, "%s takes no value", specs[id].name);
-    if (specs[id].argument != NULL && equals == NULL && next == NULL)
-        return report_usage(command, "%s needs a value, %s", specs[id].name, specs[id].argument);
-    *ret_used_next = specs[id].argument != NULL && equals == NULL;
-    command->values[id] = specs[id].argument == NULL ? "" : equals != NULL ? equals + 1 : next;
-    return EXIT_OK;
-}
-
-static int parse_operand(struct command *command, const char *text)
-{
-    if (command->verb == NULL) {
-        command->verb = find_verb(text);
-        return command->verb != NULL
-                   ? EXIT_OK
-                   : report_usage(command, "there is no verb %s; vck --help lists them", text);
-    }
-    if (command->operand_count == command->verb->operands_max)
-        return report_usage(command, "%s is one operand too many", text);
-    command->operands[command->operand_count++] = text;
-    return EXIT_OK;
-}
-
-int options_parse(int argc, char **argv, struct command *ret_command)
-{
-    struct command command = {0};
-    bool is_option_allowed = true;
-    int code = EXIT_OK;
-    for (int i = 1; i < argc && code == EXIT_OK; i++) {
-        bool used_next = false;
-        if (is_option_allowed && strcmp(argv[i], "--") == 0)
-            is_option_allowed = false;
-        else if (is_option_allowed && argv[i][0] == '-' && argv[i][1] != 0)
-            code = parse_option(&command, argv[i], i + 1 < argc ? argv[i + 1] : NULL, &used_next);
-        else
-            code = parse_operand(&command, argv[i]);
-        i += used_next;
-    }
-    if (code == EXIT_OK && command.verb != NULL && !option_given(&command, OPTION_HELP) &&
-        command.operand_count < command.verb->operands_min)
-        code = report_usage(&command, "%s is missing", command.verb->operands);
-    if (code == EXIT_OK)
-        *ret_command = command;
-    return code;
-}
-
-/* ---- numbers ---- */
-
-/* Digits only, then at most one of the letters of `units`. */
-static bool parse_number(const char *text, const char *units, uint64_t *ret_value)
-{
-    char *end;
-    if (*text < '0' || *text > '9')
-        return false;
-    errno = 0;
-    uint64_t value = strtoull(text, &end, 10);
-    if (errno != 0)
-        return false;
-    const char *unit = *end != 0 ? strchr(units, *end) : NULL;
-    if (unit != NULL) {
-        uint64_t factor = UINT64_C(1) << (10 * (unit - units + 1));
-        if (!vck_mul_u64(value, factor, &value))
-            return false;
-        end++;
-    }
-    if (*end != 0)
-        return false;
-    *ret_value = value;
-    return true;
-}
-
-int option_bytes(const struct command *command, enum option_id id, uint64_t lowest,
-                 uint64_t highest, uint64_t absent, uint64_t *ret_value)
-{
-    uint64_t value = absent;
-    const char *text = command->values[id];
-    if (text != NULL && (!parse_number(text, "KMGT", &value) || value < lowest || value > highest))
-        return report_usage(command,
-                            "%s is %s; a size from %" PRIu64 " to %" PRIu64 " bytes is expected",
-                            specs[id].name, text, lowest, highest);
-    *ret_value = value;
-    return EXIT_OK;
-}
-
-int option_u32(const struct command *command, enum option_id id, uint32_t lowest, uint32_t highest,
-               uint32_t absent, uint32_t *ret_value)
-{
-    uint64_t value = absent;
-    const char *text = command->values[id];
-    if (text != NULL && (!parse_number(text, "", &value) || value < lowest || value > highest))
-        return report_usage(command, "%s is %s; a number from %u to %u is expected", specs[id].name,
-                            text, lowest, highest);
-    *ret_value = (uint32_t)value;
-    return EXIT_OK;
-}
-
-int operand_u32(const struct command *command, unsigned index, const char *what, uint32_t highest,
-                uint32_t *ret_value)
-{
-    uint64_t value;
-    const char *text = command->operands[index];
-    if (!parse_number(text, "", &value) || value > highest)
-        return report_usage(command, "%s is %s; a number from 0 to %u is expected", what, text,
-                            highest);
-    *ret_value = (uint32_t)value;
-    return EXIT_OK;
 }

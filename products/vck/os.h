@@ -24,9 +24,6 @@ struct os_words {
 
 extern const struct os_words os_words;
 
-/* The command behind the entry. argv is UTF-8 on Windows. */
-int command_main(int argc, char **argv);
-
 /* ---- errors ---- */
 
 /* The system's words; they stay until the next call. */

@@ -58,7 +58,7 @@ static void protect(void)
 int main(int argc, char **argv)
 {
     protect();
-    return command_main(argc, argv);
+    return command_run(vck_grammar(), VCK_VERSION, argc, argv);
 }
 
 const char *os_error_text(int error)

@@ -36,54 +36,18 @@ const struct os_words os_words = {
 /* Wild cards are the owner of \\?\ paths' business, not the C runtime's. */
 int _dowildcard = 0;
 
-static UINT code_page_before;
-
-static void restore_console(void)
-{
-    (void)SetConsoleOutputCP(code_page_before);
-}
-
-/* Text is UTF-8, and written in whole lines, so that no character is torn. */
-static void prepare_console(void)
-{
-    (void)setvbuf(stderr, NULL, _IOFBF, 4096);
-    code_page_before = GetConsoleOutputCP();
-    if (code_page_before != 0 && SetConsoleOutputCP(CP_UTF8))
-        (void)atexit(restore_console);
-}
-
 /* Keys pass through this process, so it leaves no dump. */
 static void protect(void)
 {
     (void)SetErrorMode(SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX);
 }
 
-static int run_with(char **narrow, int argc, wchar_t **argv)
-{
-    for (int i = 0; i < argc; i++) {
-        narrow[i] = vck_win_narrow(argv[i]);
-        if (narrow[i] == NULL) {
-            fprintf(stderr, "vck: argument %d is no Unicode text\n", i);
-            return EXIT_USAGE;
-        }
-    }
-    return command_main(argc, narrow);
-}
-
-int wmain(int argc, wchar_t **argv);
-
-int wmain(int argc, wchar_t **argv)
+int command_main(int argc, char **argv)
 {
     protect();
-    prepare_console();
-    char **narrow = vck_alloc(((size_t)argc + 1) * sizeof(*narrow), OS_TAG);
-    if (narrow == NULL)
-        return EXIT_FAILED;
-    int code = run_with(narrow, argc, argv);
-    for (int i = 0; i < argc; i++)
-        vck_free(narrow[i]);
-    vck_free(narrow);
-    return code;
+    /* In whole lines, so that no character is torn. */
+    (void)setvbuf(stderr, NULL, _IOFBF, 4096);
+    return command_run(vck_grammar(), VCK_VERSION, argc, argv);
 }
 
 const char *os_error_text(int error)

@@ -4,8 +4,7 @@
  * on Windows the driver) for everything attached and works on the disk itself for what is not; it
  * decides nothing about sectors or keys.
  *
- * Functions that return an int return an exit code: 0, or the code to end with, the reason having
- * been reported to stderr already.
+ * Functions that return an int return an exit code (products/command/command.h).
  */
 #ifndef VCK_PRODUCTS_VCK_VCK_H
 #define VCK_PRODUCTS_VCK_VCK_H
@@ -14,24 +13,10 @@
 #include <stdint.h>
 #include <stdio.h>
 #include "port/disk.h"
+#include "products/command/command.h"
 #include "vck/annotate.h"
 #include "vck/secret.h"
 #include "vck/status.h"
-
-/* Exit codes, as in vck.1. */
-enum exit_code {
-    EXIT_OK = 0,
-    EXIT_FAILED = 1,
-    EXIT_USAGE = 2,
-    EXIT_NOT_FOUND = 3,
-    EXIT_WRONG_KEY = 4,
-    EXIT_PERMISSION = 5,
-    EXIT_PROBLEMS = 6,
-    EXIT_BUSY = 7,
-    EXIT_NO_DAEMON = 8,
-    EXIT_REFUSED = 9,
-    EXIT_INTERRUPTED = 130,
-};
 
 /* ---- verbs and options (options.c) ---- */
 
@@ -88,57 +73,14 @@ enum option_id {
 
 #define OPTION_BIT(name) (UINT64_C(1) << OPTION_##name)
 
-#define OPERANDS_MAX 3
-
-struct command;
-
-struct verb {
-    const char *name;
-    const char *operands; /* as in the usage line */
-    unsigned operands_min;
-    unsigned operands_max;
-    const char *summary;
-    uint64_t options; /* OPTION_BIT of those it takes; --help always */
-    int (*run)(const struct command *command);
-};
-
-/* A parsed command line. Strings are borrowed from argv. */
-struct command {
-    const struct verb *verb;          /* NULL: none was given */
-    const char *values[OPTION_COUNT]; /* NULL: absent; "" for options without a value */
-    const char *operands[OPERANDS_MAX];
-    unsigned operand_count;
-};
-
-/* Reports what is wrong together with the usage line. */
-int options_parse(int argc, char **argv, struct command *ret_command);
-void options_print_help(const struct verb *verb);
-void options_print_overview(void);
+/* With the verbs that only this system has. */
+const struct grammar *vck_grammar(void);
 
 /* "--slot" and its like. */
 const char *option_name(enum option_id id);
 
-static inline bool option_given(const struct command *command, enum option_id id)
-{
-    return command->values[id] != NULL;
-}
+/* ---- words (words.c) ---- */
 
-/* The number an option or an operand gives. bytes also takes K, M, G and T (1024 each). */
-int option_u32(const struct command *command, enum option_id id, uint32_t lowest, uint32_t highest,
-               uint32_t absent, uint32_t *ret_value);
-int option_bytes(const struct command *command, enum option_id id, uint64_t lowest,
-                 uint64_t highest, uint64_t absent, uint64_t *ret_value);
-int operand_u32(const struct command *command, unsigned index, const char *what, uint32_t highest,
-                uint32_t *ret_value);
-
-/* ---- reporting (report.c) ---- */
-
-/* "vck VERB: message" on stderr; returns code. */
-int report(const struct command *command, int code, const char *format, ...) VCK_PRINTF(3, 4);
-/* The same with the verb's usage line below it; returns EXIT_USAGE. */
-int report_usage(const struct command *command, const char *format, ...) VCK_PRINTF(2, 3);
-/* A remark that changes nothing. */
-void warn(const struct command *command, const char *format, ...) VCK_PRINTF(2, 3);
 /* The exit code of a status. */
 int exit_code_of(vck_status status);
 

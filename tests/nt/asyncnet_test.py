@@ -282,10 +282,10 @@ def says_what_is_wrong(driver):
     """wrong usage and wrong values are named, and help is there"""
     for words, code, text in (
             (("load", "--port", 0), 1, "port is not a number from 1 to 65535"),
-            (("load", "--port", "x"), 2, "--port x: this is not a number"),
+            (("load", "--port", "x"), 2, "--port is x; a number from 0 to"),
             (("load", "--address", "nowhere"), 1, "address is nowhere, which is not"),
             (("threads", "--concurrency", 65), 1, "concurrency is not a number from 1 to 64"),
-            (("timers", "--port", 1), 2, "timers has no option --port"),
+            (("timers", "--port", 1), 2, "timers: there is no option --port here"),
             (("fly",), 2, "there is no verb fly"), ((), 2, "a verb is missing"),
             (("load", "--path", "/a b"), 1, "path is not a /"),
             (("start",), 1, "already"), (("echo", "--stop"), 1, "the echo server is not running")):

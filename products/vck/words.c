@@ -1,52 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
-#include <stdarg.h>
 #include "products/vck/vck.h"
 #include "vck/bytes.h"
-
-/* ---- messages ---- */
-
-static void print_message(const struct command *command, const char *format, va_list arguments)
-{
-    fflush(stdout);
-    fprintf(stderr, "vck%s%s: ", command->verb != NULL ? " " : "",
-            command->verb != NULL ? command->verb->name : "");
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    fflush(stderr);
-}
-
-int report(const struct command *command, int code, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    print_message(command, format, arguments);
-    va_end(arguments);
-    return code;
-}
-
-int report_usage(const struct command *command, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    print_message(command, format, arguments);
-    va_end(arguments);
-    if (command->verb != NULL)
-        fprintf(stderr, "Usage: vck %s [OPTION]... %s\n", command->verb->name,
-                command->verb->operands);
-    else
-        fprintf(stderr, "Usage: vck VERB [OPTION]... [OPERAND]...\n");
-    fflush(stderr);
-    return EXIT_USAGE;
-}
-
-void warn(const struct command *command, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    print_message(command, format, arguments);
-    va_end(arguments);
-}
 
 int exit_code_of(vck_status status)
 {
@@ -75,8 +30,6 @@ int exit_code_of(vck_status status)
         return EXIT_FAILED;
     }
 }
-
-/* ---- numbers and names in words ---- */
 
 const char *size_text(uint64_t bytes, char buffer[SIZE_TEXT_BYTES])
 {

@@ -4,11 +4,10 @@
 #include <stdio.h>
 #include "port/port.h"
 #include "port/win/win.h"
-#include "prot.h"
+#include "products/command/command.h"
 
-#define MAIN_TAG VCK_TAG('P', 'w', 'i', 'n')
+#define ENTRY_TAG VCK_TAG('C', 'm', 'd', 'e')
 
-int main(int argc, char **argv);
 int wmain(int argc, wchar_t **argv);
 
 static int run_with(char **narrow, int argc, wchar_t **argv)
@@ -16,22 +15,24 @@ static int run_with(char **narrow, int argc, wchar_t **argv)
     for (int i = 0; i < argc; i++) {
         narrow[i] = vck_win_narrow(argv[i]);
         if (!narrow[i]) {
-            fprintf(stderr, "vck-prot: argument %d is no Unicode text\n", i);
+            fprintf(stderr, "argument %d is no Unicode text\n", i);
             return EXIT_USAGE;
         }
     }
-    return main(argc, narrow);
+    return command_main(argc, narrow);
 }
 
 int wmain(int argc, wchar_t **argv)
 {
     UINT code_page = GetConsoleOutputCP();
-    char **narrow = vck_alloc(((size_t)argc + 1) * sizeof(*narrow), MAIN_TAG);
+    char **narrow = vck_alloc(((size_t)argc + 1) * sizeof(*narrow), ENTRY_TAG);
     int code = EXIT_FAILED;
 
     (void)SetConsoleOutputCP(CP_UTF8);
     if (narrow)
         code = run_with(narrow, argc, argv);
+    else
+        fprintf(stderr, "there is no memory for the arguments\n");
     for (int i = 0; narrow && i < argc; i++)
         vck_free(narrow[i]);
     vck_free(narrow);
