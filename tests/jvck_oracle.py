@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The JVCK format a second time, from docs/format.md: blocks, records, damage lists, layouts.
+"""The JVCK format a second time, from docs/format.md: blocks, records, damage lists, layouts, rekey
+records.
 
 Ciphers come from python3-cryptography, hashes from the standard library; nothing from the code
 under test. Slow and plain on purpose.
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_SLOTS = 56 * 1024
@@ -47,9 +49,11 @@ class Block:
     has_digest: bool
     key1: bytes
     key2: bytes
+    version: int = 1
+    nonce: bytes = bytes(12)
 
     def head(self):
-        return (b"JVCK" + struct.pack("<QHHIIBB6x", self.vendor_id, 1, self.vendor_version,
+        return (b"JVCK" + struct.pack("<QHHIIBB6x", self.vendor_id, self.version, self.vendor_version,
                                       self.metadata_size, self.sector_size, self.headers,
                                       self.footers) + self.volume_id + self.salt)
 
@@ -59,7 +63,7 @@ class Block:
         return hashlib.sha256(self.head() + self.reserved).digest()[:24]
 
     def plain(self):
-        return (b"JVCK" + bytes(12) +
+        return (b"JVCK" + self.nonce +
                 struct.pack("<QHB5x", self.offset, self.direction, self.intent) + self.key1 +
                 self.key2 + struct.pack("<Q", self.generation) + self.digest())
 
@@ -81,7 +85,7 @@ def decode_block(data, vmk):
     assert struct.unpack("<I", data[508:])[0] == zlib.crc32(data[:508]), "checksum"
     (vendor_id, version, vendor_version, metadata_size, sector_size, headers,
      footers) = struct.unpack_from("<QHHIIBB", data, 4)
-    assert version == 1, "version"
+    assert version in (1, 2), "version"
     assert not any(data[26:32] + data[224:304] + data[496:508]), "zero fields"
     salt = data[32:64]
     sealed = data[64:192]
@@ -90,14 +94,16 @@ def decode_block(data, vmk):
     assert hmac_sha256(mac, sealed) == data[192:224], "HMAC"
     cipher = Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor()
     plain = cipher.update(sealed) + cipher.finalize()
-    assert plain[:16] == b"JVCK" + bytes(12), "inner signature"
+    assert plain[:4] == b"JVCK", "inner signature"
+    assert version == 2 or not any(plain[4:16]), "nonce"
     offset, direction, intent = struct.unpack_from("<QHB", plain, 16)
     assert not any(plain[27:32]), "inner zero field"
     generation, = struct.unpack_from("<Q", plain, 96)
     block = Block(vendor_id, vendor_version, metadata_size, sector_size, headers, footers,
                   data[32:48], data[48:64], data[304:496], offset, direction, intent, generation,
-                  any(plain[104:128]), plain[32:64], plain[64:96])
+                  any(plain[104:128]), plain[32:64], plain[64:96], version, plain[4:16])
     assert block.digest() == plain[104:128], "digest"
+    assert version == 1 or block.has_digest and generation > 0, "what version 2 always has"
     return block
 
 
@@ -162,6 +168,44 @@ class Journal:
         tail = bytes(16) + b"".join(struct.pack("<Q", offset) for offset in offsets)
         tail += bytes(BLOCK - 48 - len(tail))
         return head + hmac_sha256(self.mac_key, head + bytes(32) + tail) + tail
+
+
+# ---- rekeying ----
+
+@dataclass
+class Rekey:
+    """A rekey record. The new FVEK, and the secret that takes its place for the journal."""
+    volume_id: bytes
+    nonce: bytes
+    key1: bytes
+    key2: bytes
+    secret: bytes
+
+    def encode(self, vmk):
+        head = b"VCKR" + struct.pack("<HH", 1, 0) + self.volume_id + self.nonce + bytes(4)
+        key = derive(self.volume_id, vmk, b"VCK rekey", 32)
+        record = head + AESGCM(key).encrypt(self.nonce, self.key1 + self.key2 + self.secret, head)
+        return record + bytes(BLOCK - len(record))
+
+    def journal(self):
+        return Journal(self.volume_id, self.secret[:32], self.secret[32:])
+
+
+def decode_rekey(data, volume_id, nonce, vmk):
+    """A Rekey; raises AssertionError or InvalidTag."""
+    assert len(data) == BLOCK and data[:6] == b"VCKR" + struct.pack("<H", 1), "signature or version"
+    assert not any(data[6:8] + data[36:40] + data[184:]), "zero fields"
+    assert data[8:24] == volume_id and data[24:36] == nonce, "of another rekey"
+    plain = AESGCM(derive(volume_id, vmk, b"VCK rekey", 32)).decrypt(nonce, data[40:184], data[:40])
+    return Rekey(volume_id, nonce, plain[:32], plain[32:64], plain[64:])
+
+
+def rekey_places(size, sector_size, metadata_size, headers, footers):
+    """Byte offsets of the records, both of each replica."""
+    region = metadata_size // sector_size
+    starts = [i * region * sector_size + 4096 for i in range(headers)]
+    starts += [(size // sector_size - (footers - j) * region) * sector_size for j in range(footers)]
+    return [start + copy * 28672 + 24576 for start in starts for copy in (0, 1)]
 
 
 # ---- layouts ----

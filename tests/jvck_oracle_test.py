@@ -45,15 +45,17 @@ def random_vmk():
     return RANDOM.randbytes(RANDOM.choice((1, 20, 32, 63, 64, 65, 1024)))
 
 
-def random_block():
+def random_block(version=None):
+    version = version or RANDOM.choice((1, 1, 2))
     return oracle.Block(
         vendor_id=RANDOM.getrandbits(64), vendor_version=RANDOM.getrandbits(16),
         metadata_size=RANDOM.randrange(131072, 1 << 32), sector_size=RANDOM.choice((512, 4096)),
         headers=RANDOM.randrange(256), footers=RANDOM.randrange(1, 256),
         volume_id=RANDOM.randbytes(16), salt=RANDOM.randbytes(16), reserved=RANDOM.randbytes(192),
         offset=RANDOM.getrandbits(64), direction=RANDOM.randrange(2), intent=RANDOM.randrange(3),
-        generation=RANDOM.getrandbits(64), has_digest=bool(RANDOM.randrange(2)),
-        key1=RANDOM.randbytes(32), key2=RANDOM.randbytes(32))
+        generation=RANDOM.getrandbits(64) | 1, has_digest=version == 2 or bool(RANDOM.randrange(2)),
+        key1=RANDOM.randbytes(32), key2=RANDOM.randbytes(32), version=version,
+        nonce=RANDOM.randbytes(12) if version == 2 else bytes(12))
 
 
 def values_of(block):
@@ -111,7 +113,7 @@ def blocks_read():
 @tap.test
 def sealed_by_others():
     """what is sealed with the right key and is not as it should be"""
-    block, vmk = random_block(), b"key"
+    block, vmk = random_block(1), b"key"
     block.has_digest = True
     plain = block.plain()
 
@@ -137,7 +139,7 @@ def sealed_by_others():
 def header_changed():
     """a digest protects the header, and without one the vendor's bytes are anybody's"""
     for has_digest in (True, False):
-        block, vmk = random_block(), b"key"
+        block, vmk = random_block(1), b"key"
         block.has_digest = has_digest
         data = bytearray(block.encode(vmk))
         data[400] ^= 1
@@ -194,6 +196,46 @@ def damage_lists():
 
 
 @tap.test
+def rekey_records():
+    """rekey records are the oracle's, its records are read, and no changed byte goes unnoticed"""
+    for _ in range(40):
+        vmk = random_vmk()
+        rekey = oracle.Rekey(*(RANDOM.randbytes(size) for size in (16, 12, 32, 32, 64)))
+        data = rekey.encode(vmk)
+        status, values = TOOL("rekey-encode", vmk, *dataclasses.astuple(rekey))
+        assert status == "OK" and bytes.fromhex(values[0]) == data
+        assert oracle.decode_rekey(data, rekey.volume_id, rekey.nonce, vmk) == rekey
+        keys = rekey.journal()
+        assert TOOL("rekey-open", vmk, rekey.volume_id, rekey.nonce, data) == (
+            "OK", [field.hex() for field in (rekey.key1, rekey.key2, keys.mac_key, keys.tag_key)])
+        assert TOOL("rekey-open", vmk[:-1] + b"\0\1", rekey.volume_id, rekey.nonce, data)[0] in (
+            "WRONG_KEY", "INVALID_DATA")
+    for at in [*range(184), 184, 4095]:
+        changed = data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
+        expected = ("SIGNATURE_MISMATCH" if at < 4 else "UNSUPPORTED" if at < 6 else
+                    "INVALID_DATA" if at < 8 or 36 <= at < 40 or at >= 184 else
+                    "VALIDATION_FAILED" if at < 36 else "WRONG_KEY")
+        assert TOOL("rekey-open", vmk, rekey.volume_id, rekey.nonce, changed)[0] == expected, at
+    assert TOOL("rekey-open", vmk, rekey.volume_id, rekey.nonce, bytes(4096))[0] == "NOT_FOUND"
+
+
+@tap.test
+def rekey_vector():
+    """the published rekey, by both"""
+    vector = json.loads((ROOT / "vectors" / "rekey-v1.json").read_text())
+    get = {name: bytes.fromhex(value) for name, value in vector.items() if name != "what"}
+    rekey = oracle.Rekey(*(get[name] for name in (
+        "volume_id", "nonce", "new_key1", "new_key2", "journal_secret")))
+    record = get["record"].ljust(4096, b"\0")
+    assert rekey.encode(get["vmk"]) == record
+    block = oracle.decode_block(get["block"], get["vmk"])
+    assert block.version == 2 and block.nonce == rekey.nonce
+    assert TOOL("block-decode", get["vmk"], get["block"]) == ("OK", values_of(block))
+    assert TOOL("rekey-open", get["vmk"], rekey.volume_id, block.nonce, record)[1][2:] == [
+        vector["journal_mac_key"], vector["journal_tag_key"]]
+
+
+@tap.test
 def layouts():
     """everything lies where the oracle says"""
     for _ in range(2000):
@@ -206,7 +248,8 @@ def layouts():
         expected = oracle.layout(size, sector_size, metadata_size, headers, footers)
         status, values = TOOL("layout", size, sector_size, metadata_size, headers, footers)
         assert status == ("SIZE_MISMATCH" if expected is None else "OK")
-        assert [int(value) for value in values] == (expected or [])
+        places = oracle.rekey_places(size, sector_size, metadata_size, headers, footers)
+        assert [int(value) for value in values] == (expected + places if expected else [])
 
 
 @tap.test

@@ -10,6 +10,7 @@
 #include <string.h>
 #include "vck/block.h"
 #include "vck/journal.h"
+#include "vck/rekey.h"
 #include "vck/layout.h"
 
 #define BUFFER_BYTES (64u * 1024u)
@@ -73,7 +74,7 @@ static struct vck_bytes take_vmk(struct arguments *a)
 static void block_encode(struct arguments *a)
 {
     struct vck_bytes vmk = take_vmk(a);
-    struct vck_block_header header = {.metadata_version = 1};
+    struct vck_block_header header = {0};
     struct vck_block_metadata metadata = {0};
     uint8_t block[VCK_BLOCK_BYTES];
     header.vendor_id = take_u64(a);
@@ -92,6 +93,8 @@ static void block_encode(struct arguments *a)
     metadata.digest_present = take_u64(a) != 0;
     take_bytes(a, metadata.fvek_key1, sizeof(metadata.fvek_key1));
     take_bytes(a, metadata.fvek_key2, sizeof(metadata.fvek_key2));
+    header.metadata_version = (uint16_t)take_u64(a);
+    take_bytes(a, metadata.rekey_nonce, sizeof(metadata.rekey_nonce));
     vck_status status =
         vck_block_default_codec.seal(&vck_block_default_codec, &header, &metadata, vmk, block);
     printf("%s", vck_status_name(status));
@@ -133,6 +136,8 @@ static void block_decode(struct arguments *a)
     put_u64(metadata.digest_present);
     put_bytes(metadata.fvek_key1, sizeof(metadata.fvek_key1));
     put_bytes(metadata.fvek_key2, sizeof(metadata.fvek_key2));
+    put_u64(header.metadata_version);
+    put_bytes(metadata.rekey_nonce, sizeof(metadata.rekey_nonce));
 }
 
 /* ---- the journal ---- */
@@ -228,6 +233,49 @@ static void damage_open(struct arguments *a)
         put_u64(list.offset_bytes[i]);
 }
 
+/* ---- rekeying ---- */
+
+/* Arguments: the VMK, the volume id, the nonce, the new keys, the journal secret. */
+static void rekey_encode(struct arguments *a)
+{
+    struct vck_bytes vmk = take_vmk(a);
+    struct vck_rekey rekey;
+    uint8_t volume_id[16];
+    uint8_t block[VCK_REKEY_BLOCK_BYTES];
+    take_bytes(a, volume_id, sizeof(volume_id));
+    take_bytes(a, rekey.nonce, sizeof(rekey.nonce));
+    take_bytes(a, rekey.fvek_key1, sizeof(rekey.fvek_key1));
+    take_bytes(a, rekey.fvek_key2, sizeof(rekey.fvek_key2));
+    take_bytes(a, rekey.journal_secret, sizeof(rekey.journal_secret));
+    vck_status status = vck_rekey_seal(&rekey, volume_id, vmk, block);
+    printf("%s", vck_status_name(status));
+    if (status == VCK_OK)
+        put_bytes(block, sizeof(block));
+}
+
+static void rekey_open(struct arguments *a)
+{
+    struct vck_bytes vmk = take_vmk(a);
+    struct vck_rekey rekey;
+    struct vck_journal_keys keys;
+    uint8_t volume_id[16];
+    uint8_t nonce[VCK_REKEY_NONCE_BYTES];
+    uint8_t block[VCK_REKEY_BLOCK_BYTES] = {0};
+    take_bytes(a, volume_id, sizeof(volume_id));
+    take_bytes(a, nonce, sizeof(nonce));
+    take_bytes(a, block, sizeof(block));
+    vck_status status = vck_rekey_open(block, volume_id, nonce, vmk, &rekey);
+    printf("%s", vck_status_name(status));
+    if (status != VCK_OK)
+        return;
+    put_bytes(rekey.fvek_key1, sizeof(rekey.fvek_key1));
+    put_bytes(rekey.fvek_key2, sizeof(rekey.fvek_key2));
+    if (vck_rekey_journal_keys(&rekey, volume_id, &keys) != VCK_OK)
+        exit(2);
+    put_bytes(keys.mac_key, sizeof(keys.mac_key));
+    put_bytes(keys.tag_key, sizeof(keys.tag_key));
+}
+
 /* ---- layouts ---- */
 
 static void layout(struct arguments *a)
@@ -253,6 +301,8 @@ static void layout(struct arguments *a)
         put_u64(area.journal_offset_bytes[i]);
         put_u64(area.damage_offset_bytes[i]);
     }
+    for (uint32_t i = 0; i < VCK_KEY_COPIES * made.replica_count; i++)
+        put_u64(vck_layout_rekey_offset(&made, i / VCK_KEY_COPIES, i % VCK_KEY_COPIES));
 }
 
 /* ---- the loop ---- */
@@ -267,6 +317,8 @@ static const struct {
     {"record-open", record_open},
     {"damage-encode", damage_encode},
     {"damage-open", damage_open},
+    {"rekey-encode", rekey_encode},
+    {"rekey-open", rekey_open},
     {"layout", layout},
 };
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 COPY_BYTES = 28672
+TABLE_BYTES = COPY_BYTES - 4096
 PASSPHRASE, FILE, RECOVERY, TPM, NETWORK = 1, 2, 3, 4, 5
 HKDF_KIND, ARGON2ID, PBKDF2 = 0, 1, 2
 
@@ -130,7 +131,7 @@ class Table:
          zero_too) = struct.unpack_from("<4sHHQ16sII8s32s16s", copy)
         if magic != b"VCKK":
             raise ValueError("magic")
-        if not 96 <= size <= COPY_BYTES:
+        if not 96 <= size <= TABLE_BYTES:
             raise ValueError("size")
         self.bytes = copy[:size]
         if zlib.crc32(self.bytes[:36] + bytes(4) + self.bytes[40:]) != crc:
@@ -180,7 +181,7 @@ def read_tables(image, volume_id, header):
         for parity in range(2):
             at = area + parity * COPY_BYTES
             try:
-                tables.append(Table(image[at:at + COPY_BYTES], volume_id, parity))
+                tables.append(Table(image[at:at + TABLE_BYTES], volume_id, parity))
             except ValueError:
                 pass
     return sorted(tables, key=lambda table: -table.generation)

@@ -19,6 +19,12 @@ VCK_BEGIN_DECLS
 #define VCK_METADATA_SIZE_MIN    131072u
 #define VCK_VMK_BYTES_MAX        1024u
 #define VCK_FVEK_KEY_BYTES       32u
+#define VCK_REKEY_NONCE_BYTES    12u
+
+/* Metadata versions. The second one stands for as long as the data goes from one FVEK to another;
+ * who does not know it must not touch the volume meanwhile. */
+#define VCK_METADATA_PLAIN 1u
+#define VCK_METADATA_REKEY 2u
 
 /* The part of the block that is readable without a key. */
 struct vck_block_header {
@@ -47,13 +53,16 @@ enum vck_intent {
 
 /* The sealed part. Holds keys: wipe after use. */
 struct vck_block_metadata {
-    uint64_t encrypted_offset_sectors; /* of the data region, from its start, that are ciphertext */
+    /* Of the data region, from its start: ciphertext; of VCK_METADATA_REKEY: under the new FVEK,
+     * while all others are under the one of this block. */
+    uint64_t encrypted_offset_sectors;
     enum vck_direction direction;
     enum vck_intent intent;
     uint64_t generation; /* 0: written by an implementation that knows none */
     bool digest_present; /* seal: write one; unseal: the header was authenticated by one */
     uint8_t fvek_key1[VCK_FVEK_KEY_BYTES];
     uint8_t fvek_key2[VCK_FVEK_KEY_BYTES];
+    uint8_t rekey_nonce[VCK_REKEY_NONCE_BYTES]; /* of the rekey record that counts; else zero */
 };
 
 /* How the sealed part is written and read. A provider may bring its own for its vendor id. */

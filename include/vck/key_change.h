@@ -37,11 +37,11 @@ struct vck_key_changed {
  * its metadata meanwhile. With a new VMK the metadata is sealed under it, and the store has it,
  * from the moment that the first block may be; the volume's journal is closed. WRONG_KEY: who made
  * the table, or asks to rotate, has not the volume's VMK; BUSY: the slots are not those the table
- * was made of, or a record of the journal is open; INVALID_DATA: not a table of this volume and
- * that generation; TAMPERED, CHECKSUM_MISMATCH: what is there is not authentic, or damaged, and
- * start_over is not set; UNSUPPORTED: from the future, or of another vendor: nothing is written.
- * IO: replicas have failed; without a new VMK the change is made where failed_replicas are not all.
- * READ_ONLY, NO_MEMORY. *ret_changed is always filled. PASSIVE.
+ * was made of, a record of the journal is open, or a rekey is; INVALID_DATA: not a table of this
+ * volume and that generation; TAMPERED, CHECKSUM_MISMATCH: what is there is not authentic, or
+ * damaged, and start_over is not set; UNSUPPORTED: from the future, or of another vendor: nothing
+ * is written. IO: replicas have failed; without a new VMK the change is made where failed_replicas
+ * are not all. READ_ONLY, NO_MEMORY. *ret_changed is always filled. PASSIVE.
  */
 VCK_CHECKED vck_status vck_key_change_write(struct vck_store *store,
                                             const struct vck_key_change *change,

@@ -15,7 +15,7 @@
 
 VCK_BEGIN_DECLS
 
-#define VCK_KEY_TABLE_BYTES      28672u /* one copy */
+#define VCK_KEY_TABLE_BYTES      24576u /* at most, of a copy */
 #define VCK_KEY_TABLE_HEAD_BYTES 96u
 #define VCK_KEY_SLOTS_MAX        32u
 #define VCK_KEY_SLOT_HEAD_BYTES  96u

@@ -13,6 +13,9 @@ VCK_BEGIN_DECLS
 
 #define VCK_REPLICAS_MAX         510u
 #define VCK_KEY_SLOTS_BYTES      (56u * 1024u)
+#define VCK_KEY_COPIES           2u
+#define VCK_KEY_COPY_BYTES       (VCK_KEY_SLOTS_BYTES / VCK_KEY_COPIES)
+#define VCK_REKEY_BLOCK_BYTES    4096u /* the end of every copy */
 #define VCK_JOURNAL_BLOCK_BYTES  4096u
 #define VCK_JOURNAL_REPLICAS_MAX 2u
 #define VCK_DAMAGE_SLOT_BYTES    4096u
@@ -41,6 +44,9 @@ uint64_t vck_layout_block_lba(const struct vck_layout *layout, uint32_t replica)
  * the block): key slots, journal, damage list. */
 void vck_layout_vendor_area(const struct vck_layout *layout, uint32_t replica,
                             uint64_t *ret_offset_bytes, uint64_t *ret_size_bytes);
+
+/* Absolute byte offset of the rekey record in copy 0 or 1 of replica i's key slots. */
+uint64_t vck_layout_rekey_offset(const struct vck_layout *layout, uint32_t replica, uint32_t copy);
 
 /* Where the journal and the damage list are (vendor id 0 only). */
 struct vck_journal_area {

@@ -14,6 +14,7 @@
 #include "vck/cipher.h"
 #include "vck/journal.h"
 #include "vck/layout.h"
+#include "vck/rekey.h"
 #include "vck/status.h"
 #include "vck/store.h"
 
@@ -41,6 +42,7 @@ struct vck_offset_store {
     uint32_t batch_sectors_max; /* 0: no place for a journal, a sweep is refused */
     uint64_t next_sequence;
     struct vck_damage_list damage;
+    struct vck_rekey rekey; /* while vck_store_is_rekeying(store) */
 };
 
 /* A custom transformation: complete requests on data-region ranges, blocking. APC. */
@@ -57,9 +59,11 @@ struct vck_io_config {
     uint32_t sector_size_bytes;
     uint64_t data_start_lba;
     uint64_t data_sectors;
-    struct vck_cipher_supplier *cipher;    /* ENCRYPTED */
+    struct vck_cipher_supplier *cipher;    /* ENCRYPTED: of what lies below the boundary */
+    struct vck_cipher_supplier *above;     /* of what lies above it; NULL: that is plaintext */
     struct vck_offset_store *offset_store; /* ENCRYPTED */
     struct vck_custom_io *custom;          /* CUSTOM */
+    bool can_rekey;                        /* the FVEK may be exchanged, under the format's rules */
     bool read_only;
     bool unauthenticated_header; /* a replica had no digest: worth a warning */
     uint32_t recovered_records;  /* records that recovery applied */

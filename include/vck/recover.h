@@ -27,9 +27,11 @@ struct vck_recovery {
  * the damage list and leaves replicas equal and the journal closed. next_sequence goes on above
  * every record found. Nothing is written to a volume that is already clean. READ_ONLY: there is
  * something to do and the disk cannot be written. IO, NO_MEMORY, CRYPTO_FAILED. PASSIVE.
+ * below and above: as in struct vck_io_config; above may be NULL.
  */
 VCK_CHECKED vck_status vck_recover(struct vck_offset_store *store,
-                                   struct vck_cipher_supplier *cipher,
+                                   struct vck_cipher_supplier *below,
+                                   struct vck_cipher_supplier *above,
                                    struct vck_recovery *ret_recovery) VCK_CAN_WAIT;
 
 VCK_END_DECLS

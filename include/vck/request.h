@@ -45,9 +45,9 @@ struct vck_request {
     uint64_t done_bytes;
     uint32_t piece_bytes;
     bool begun;
-    bool piece_is_cipher;
     bool piece_direct;
     bool flush_at_end;
+    struct vck_cipher_supplier *piece_cipher; /* NULL: plaintext */
     uint8_t *bounce;
     struct vck_pool_get get;
     struct vck_guard_enter enter;

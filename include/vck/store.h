@@ -59,6 +59,7 @@ struct vck_store {
     struct vck_secret vmk;
     uint8_t fvek_key1[VCK_FVEK_KEY_BYTES];
     uint8_t fvek_key2[VCK_FVEK_KEY_BYTES];
+    uint8_t rekey_nonce[VCK_REKEY_NONCE_BYTES];
     struct vck_store_state state; /* of the winner */
     struct vck_replica *replicas; /* layout.replica_count */
     uint32_t winner;              /* inspected: the replica the volume was found by */
@@ -72,6 +73,13 @@ struct vck_store {
 };
 
 #define VCK_STORE_ANY_REPLICA UINT32_MAX
+
+/* Whether the data is on its way from one FVEK to another: the boundary then lies between the new
+ * one (vck/rekey.h) and the store's. Any level. */
+static inline bool vck_store_is_rekeying(const struct vck_store *store)
+{
+    return store->header.metadata_version == VCK_METADATA_REKEY;
+}
 
 /*
  * Finds the volume (docs/format.md: the order in which places are tried), reads every replica and
@@ -95,7 +103,7 @@ VCK_CHECKED vck_status vck_store_inspect(struct vck_store *store,
                                          struct vck_disk *disk) VCK_CAN_WAIT;
 
 /* A store for a volume that is being made: nothing is read or written. header.salt is ignored.
- * UNSUPPORTED (vendor, sectors smaller than the disk's), INVALID_DATA, SIZE_MISMATCH, NO_MEMORY. */
+ * UNSUPPORTED (vendor, version, sectors smaller than the disk's), INVALID_DATA, SIZE_MISMATCH, NO_MEMORY. */
 VCK_CHECKED vck_status vck_store_init_new(struct vck_store *store, struct vck_disk *disk,
                                           const struct vck_block_header *header,
                                           const struct vck_block_metadata *metadata,

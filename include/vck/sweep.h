@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sweep: moves the boundary between ciphertext and plaintext through a volume, batch by batch,
+ * sweep: moves the boundary between ciphertext and plaintext, or between what lies under the new
+ * FVEK and what lies under the old one, through a volume, batch by batch,
  * under the journal's rules (docs/format.md, "The journal"). One sweep is one run in one direction,
  * as a future; it ends at the end of the data region, when asked to stop, or when it cannot go on.
  *
@@ -46,6 +47,7 @@ struct vck_sweep_target {
     struct vck_guard *guard;
     struct vck_offset_store *store;
     struct vck_cipher_supplier *cipher;
+    struct vck_cipher_supplier *above; /* as in struct vck_io_config */
     uint64_t data_start_lba;
     uint64_t data_sectors;
     uint32_t sector_size_bytes;
@@ -56,6 +58,9 @@ struct vck_sweep_target {
         *foreground_requests; /* counts up; traffic since the last batch makes the sweep yield */
     /* Called after every durable move of the boundary, on the sweep's thread. */
     void (*moved)(void *context, uint64_t batch_bytes);
+    /* Set where a rekey is open: called when the boundary has arrived, with everybody out of the
+     * guard, to make everything as it is after the rekey, in memory. The sweep writes it then. */
+    vck_status (*end_rekey)(void *context);
     /* Called when the phase changes. */
     void (*changed)(void *context);
     void *context;

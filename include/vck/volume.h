@@ -92,13 +92,25 @@ bool vck_volume_is_os_volume(const struct vck_volume *volume);
 /*
  * Records direction and intent "run" durably, then lets the sweep move. Also the way to try again
  * after an error, and to change direction while one runs (it stops at a batch boundary first).
- * UNSUPPORTED (provisional, no journal place), READ_ONLY, IO. Nothing left to do is success.
- * PASSIVE.
+ * UNSUPPORTED (provisional, no journal place), BUSY (a rekey is open), READ_ONLY, IO. Nothing left
+ * to do is success. PASSIVE.
  */
 VCK_CHECKED vck_status vck_volume_start(struct vck_volume *volume,
                                         enum vck_direction direction) VCK_CAN_WAIT;
 /* The same in the recorded direction. */
 VCK_CHECKED vck_status vck_volume_resume(struct vck_volume *volume) VCK_CAN_WAIT;
+/*
+ * Gives the volume a new FVEK and lets a sweep re-encrypt it; where that is begun already, goes on
+ * with it. Needs no new key: the VMK opens the volume all the time. Ends by itself. Pause, resume
+ * and detach as for any sweep.
+ * UNSUPPORTED (as above, or not a volume whose FVEK can be exchanged), VALIDATION_FAILED: not all
+ * of it is ciphertext yet; DAMAGED: it has chunks that a cut has destroyed; READ_ONLY, IO,
+ * NO_MEMORY, CRYPTO_FAILED. PASSIVE.
+ */
+VCK_CHECKED vck_status vck_volume_rekey(struct vck_volume *volume) VCK_CAN_WAIT;
+/* Turns an open rekey round: the sweep goes back to the FVEK the volume had, and the new one is
+ * forgotten. NOT_FOUND: none is open; otherwise as vck_volume_start. */
+VCK_CHECKED vck_status vck_volume_rekey_back(struct vck_volume *volume) VCK_CAN_WAIT;
 /* Returns when no batch is in flight, all replicas are equal and the journal is zero, durably; the
  * intent is then "paused". Idle: success. */
 VCK_CHECKED vck_status vck_volume_pause(struct vck_volume *volume) VCK_CAN_WAIT;
@@ -120,6 +132,8 @@ struct vck_volume_status {
     enum vck_direction direction;
     uint64_t encrypted_sectors; /* boundary */
     uint64_t total_sectors;     /* of the data region */
+    bool is_rekeying;           /* all is ciphertext; direction: to the new FVEK, or back */
+    uint64_t rekeyed_sectors;   /* boundary: those below are under the new FVEK */
     uint32_t sector_size_bytes;
     uint64_t damaged_chunks;
     uint32_t rate_mib_s;

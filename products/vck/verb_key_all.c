@@ -142,6 +142,15 @@ static int make_vmk(const struct command *command, struct vck_secret *ret_vmk)
                : report(command, EXIT_FAILED, "cannot make a key: %s", vck_status_text(status));
 }
 
+/* The second FVEK is wrapped under the VMK, and is in no backup. */
+static int check_rekey(const struct work *w)
+{
+    if (!vck_store_is_rekeying(&w->session.store))
+        return EXIT_OK;
+    return report(w->command, EXIT_REFUSED,
+                  "%s is being rekeyed; this has to wait until that is over (vck resume)", w->path);
+}
+
 static int write_rotation(struct work *w, const struct vck_secret *vmk) VCK_CAN_WAIT
 {
     vck_status status =
@@ -167,6 +176,8 @@ int key_rotate(struct work *w)
     int code = has_file ? key_check_new(w->command) : EXIT_OK;
     if (code == EXIT_OK)
         code = work_begin(w, 0, false);
+    if (code == EXIT_OK)
+        code = check_rekey(w);
     if (code == EXIT_OK) {
         code = make_vmk(w->command, &vmk);
         is_made = code == EXIT_OK;
@@ -220,6 +231,8 @@ int key_backup(struct work *w)
         report(w->command, code, "no memory for the backup");
     else
         code = work_begin(w, DISK_READ_ONLY, false);
+    if (code == EXIT_OK)
+        code = check_rekey(w);
     if (code == EXIT_OK)
         code = new_slot_read(w->command, VCK_KEY_PASSPHRASE, &under);
     if (code == EXIT_OK)

@@ -95,6 +95,8 @@ static bool sets_back(const struct vck_store *store, const struct vck_block_meta
     bool same_place = store->state.encrypted_offset_sectors == metadata->encrypted_offset_sectors &&
                       store->state.direction == metadata->direction;
 
+    if (vck_store_is_rekeying(store))
+        return true;
     return store->state.generation >= metadata->generation &&
            (!same_place ||
             (!(same_key1 && same_key2) && store->state.encrypted_offset_sectors > 0));

@@ -31,6 +31,9 @@ static vck_status read_block(struct control_request *r, struct preparation *p)
     status = vck_block_decode_header(block->data, &p->block.header);
     if (status)
         return control_explain(&r->why, status, "metadata_block: %s", vck_status_text(status));
+    if (p->block.header.metadata_version != VCK_METADATA_PLAIN)
+        return control_explain(&r->why, VCK_UNSUPPORTED,
+                               "metadata_block is of a volume that is being rekeyed");
     p->block.data = block->data;
     return VCK_OK;
 }

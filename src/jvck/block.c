@@ -27,7 +27,7 @@
 #define AT_CRC              508u
 
 /* Offsets in the sealed part. */
-#define IN_ZERO       4u
+#define IN_NONCE      4u /* zeroes unless a rekey is open */
 #define IN_OFFSET     16u
 #define IN_DIRECTION  24u
 #define IN_INTENT     26u
@@ -36,8 +36,6 @@
 #define IN_GENERATION 96u
 #define IN_DIGEST     104u
 #define DIGEST_BYTES  24u
-
-#define METADATA_VERSION 1u
 
 static const uint8_t signature[4] = {'J', 'V', 'C', 'K'};
 
@@ -68,7 +66,8 @@ vck_status vck_block_decode_header(const uint8_t block[VCK_BLOCK_BYTES],
     memcpy(header.volume_id, block + AT_VOLUME_ID, sizeof header.volume_id);
     memcpy(header.salt, block + AT_SALT, sizeof header.salt);
     memcpy(header.reserved, block + AT_RESERVED, sizeof header.reserved);
-    if (header.metadata_version != METADATA_VERSION)
+    if (header.metadata_version != VCK_METADATA_PLAIN &&
+        header.metadata_version != VCK_METADATA_REKEY)
         return VCK_UNSUPPORTED;
     if (header.sector_size_bytes != 512 && header.sector_size_bytes != 4096)
         return VCK_INVALID_DATA;
@@ -160,6 +159,8 @@ static vck_status seal(const struct vck_block_codec *codec, const struct vck_blo
     (void)codec;
     encode_header(header, made);
     memcpy(inner, signature, sizeof signature);
+    if (header->metadata_version == VCK_METADATA_REKEY)
+        memcpy(inner + IN_NONCE, metadata->rekey_nonce, VCK_REKEY_NONCE_BYTES);
     vck_store_le64(inner + IN_OFFSET, metadata->encrypted_offset_sectors);
     vck_store_le16(inner + IN_DIRECTION, (uint16_t)metadata->direction);
     inner[IN_INTENT] = (uint8_t)metadata->intent;
@@ -193,8 +194,13 @@ static vck_status decode_inner(const uint8_t *block, const uint8_t *inner,
     uint8_t digest[DIGEST_BYTES];
     bool digest_present = !vck_all_zero(inner + IN_DIGEST, DIGEST_BYTES);
 
-    if (memcmp(inner, signature, sizeof signature) != 0 ||
-        !vck_all_zero(inner + IN_ZERO, IN_OFFSET - IN_ZERO))
+    bool is_rekey = vck_load_le16(block + AT_METADATA_VERSION) == VCK_METADATA_REKEY;
+
+    if (memcmp(inner, signature, sizeof signature) != 0)
+        return VCK_TAMPERED;
+    /* Only who knows generations and digests writes the second version. */
+    if (is_rekey ? !digest_present || vck_load_le64(inner + IN_GENERATION) == 0
+                 : !vck_all_zero(inner + IN_NONCE, VCK_REKEY_NONCE_BYTES))
         return VCK_TAMPERED;
     if (digest_present) {
         header_digest(block, digest);
@@ -211,6 +217,7 @@ static vck_status decode_inner(const uint8_t *block, const uint8_t *inner,
     };
     memcpy(ret_metadata->fvek_key1, inner + IN_KEY1, VCK_FVEK_KEY_BYTES);
     memcpy(ret_metadata->fvek_key2, inner + IN_KEY2, VCK_FVEK_KEY_BYTES);
+    memcpy(ret_metadata->rekey_nonce, inner + IN_NONCE, VCK_REKEY_NONCE_BYTES);
     return VCK_OK;
 }
 

@@ -131,6 +131,39 @@ static void what_is_sealed_comes_back(void **state)
     }
 }
 
+/* Version 2 carries a nonce where version 1 has zeroes, and is never without a digest. */
+static void a_rekey_has_its_own_version(void **state)
+{
+    struct vck_block_header header = random_header();
+    struct vck_block_metadata metadata = random_metadata();
+    struct vck_block_metadata metadata_read;
+    uint8_t block[VCK_BLOCK_BYTES];
+    (void)state;
+    random_bytes(metadata.rekey_nonce, sizeof(metadata.rekey_nonce));
+    metadata.digest_present = true;
+    metadata.generation = 5;
+    header.metadata_version = VCK_METADATA_REKEY;
+    assert_int_equal(codec->seal(codec, &header, &metadata, vmk, block), VCK_OK);
+    assert_int_equal(vck_block_decode_header(block, &header), VCK_OK);
+    assert_int_equal(header.metadata_version, VCK_METADATA_REKEY);
+    assert_int_equal(codec->unseal(codec, block, vmk, &metadata_read), VCK_OK);
+    assert_metadata_equal(&metadata_read, &metadata);
+    assert_memory_equal(metadata_read.rekey_nonce, metadata.rekey_nonce, VCK_REKEY_NONCE_BYTES);
+    block[12] = VCK_METADATA_PLAIN;
+    assert_int_equal(codec->unseal(codec, block, vmk, &metadata_read), VCK_TAMPERED);
+    metadata.digest_present = false;
+    assert_int_equal(codec->seal(codec, &header, &metadata, vmk, block), VCK_OK);
+    assert_int_equal(codec->unseal(codec, block, vmk, &metadata_read), VCK_TAMPERED);
+    metadata.digest_present = true;
+    metadata.generation = 0;
+    assert_int_equal(codec->seal(codec, &header, &metadata, vmk, block), VCK_OK);
+    assert_int_equal(codec->unseal(codec, block, vmk, &metadata_read), VCK_TAMPERED);
+    header.metadata_version = VCK_METADATA_PLAIN;
+    assert_int_equal(codec->seal(codec, &header, &metadata, vmk, block), VCK_OK);
+    assert_int_equal(codec->unseal(codec, block, vmk, &metadata_read), VCK_OK);
+    assert_true(vck_all_zero(metadata_read.rekey_nonce, VCK_REKEY_NONCE_BYTES));
+}
+
 /* ---- what is not accepted ---- */
 
 static void no_changed_bit_goes_unnoticed(void **state)
@@ -171,7 +204,8 @@ struct field_case {
 
 static const struct field_case field_cases[] = {
     {"version 0", 12, 2, 0, VCK_UNSUPPORTED},
-    {"version 2", 12, 2, 2, VCK_UNSUPPORTED},
+    {"version 2", 12, 2, 2, VCK_OK},
+    {"version 3", 12, 2, 3, VCK_UNSUPPORTED},
     {"metadata size below the minimum", 16, 4, 131071, VCK_INVALID_DATA},
     {"metadata size that is odd", 16, 4, 131073, VCK_OK},
     {"largest metadata size", 16, 4, 0xffffffff, VCK_OK},
@@ -236,6 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_block_is_read_and_written),
         cmocka_unit_test(what_is_sealed_comes_back),
+        cmocka_unit_test(a_rekey_has_its_own_version),
         cmocka_unit_test(no_changed_bit_goes_unnoticed),
         cmocka_unit_test(header_fields_have_domains),
         cmocka_unit_test(keys_have_limits),

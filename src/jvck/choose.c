@@ -5,13 +5,16 @@
 struct field {
     const struct vck_replica *replicas;
     uint32_t count;
-    uint64_t generation_min; /* a replica below does not take part */
+    uint64_t generation_min; /* a replica below does not take part; 0: somebody without generations
+                                wrote last, who does not know of rekeying either */
 };
 
 static bool takes_part(const struct field *field, uint32_t i)
 {
-    return field->replicas[i].status == VCK_OK &&
-           field->replicas[i].generation >= field->generation_min;
+    const struct vck_replica *replica = &field->replicas[i];
+
+    return replica->status == VCK_OK && replica->generation >= field->generation_min &&
+           (field->generation_min > 0 || replica->header.metadata_version != VCK_METADATA_REKEY);
 }
 
 static uint64_t highest_unless_any_zero(const struct vck_replica *replicas, uint32_t count)

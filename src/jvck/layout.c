@@ -66,6 +66,15 @@ void vck_layout_vendor_area(const struct vck_layout *layout, uint32_t replica,
     *ret_size_bytes = region_bytes - BLOCK_MARGIN_BYTES;
 }
 
+uint64_t vck_layout_rekey_offset(const struct vck_layout *layout, uint32_t replica, uint32_t copy)
+{
+    uint64_t offset_bytes;
+    uint64_t size_bytes;
+
+    vck_layout_vendor_area(layout, replica, &offset_bytes, &size_bytes);
+    return offset_bytes + (copy + 1ull) * VCK_KEY_COPY_BYTES - VCK_REKEY_BLOCK_BYTES;
+}
+
 void vck_layout_journal_area(const struct vck_layout *layout, struct vck_journal_area *ret_area)
 {
     struct vck_journal_area area = {0};

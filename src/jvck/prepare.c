@@ -179,7 +179,7 @@ static vck_status init_store(struct vck_store *store, struct vck_disk *disk,
                              const struct vck_layout *layout, struct vck_bytes vmk)
 {
     struct vck_block_header header = {
-        .metadata_version = 1,
+        .metadata_version = VCK_METADATA_PLAIN,
         .metadata_size_bytes = layout->metadata_size_bytes,
         .sector_size_bytes = layout->sector_size_bytes,
         .header_count = (uint8_t)layout->header_count,

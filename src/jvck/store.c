@@ -9,7 +9,8 @@ vck_status vck_store_init_new(struct vck_store *store, struct vck_disk *disk,
 
     memset(store, 0, sizeof *store);
     store->disk = disk;
-    if (header->vendor_id != 0 || header->sector_size_bytes < disk->sector_size_bytes)
+    if (header->vendor_id != 0 || header->metadata_version != VCK_METADATA_PLAIN ||
+        header->sector_size_bytes < disk->sector_size_bytes)
         return VCK_UNSUPPORTED;
     if (vmk.size_bytes == 0 || vmk.size_bytes > VCK_VMK_BYTES_MAX)
         return VCK_INVALID_DATA;

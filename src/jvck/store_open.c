@@ -154,6 +154,7 @@ static bool is_equal(const struct vck_replica *a, const struct vck_replica *b)
     return b->status == VCK_OK && a->generation == b->generation &&
            a->encrypted_offset_sectors == b->encrypted_offset_sectors &&
            a->direction == b->direction && a->intent == b->intent &&
+           a->header.metadata_version == b->header.metadata_version &&
            a->header.vendor_id == b->header.vendor_id &&
            a->header.vendor_version == b->header.vendor_version &&
            memcmp(a->header.reserved, b->header.reserved, VCK_BLOCK_RESERVED_BYTES) == 0;
@@ -182,6 +183,7 @@ static void take_winner(struct opening *o, uint32_t winner)
     store->header = store->replicas[winner].header;
     memcpy(store->fvek_key1, metadata->fvek_key1, sizeof(store->fvek_key1));
     memcpy(store->fvek_key2, metadata->fvek_key2, sizeof(store->fvek_key2));
+    memcpy(store->rekey_nonce, metadata->rekey_nonce, sizeof(store->rekey_nonce));
     store->state = (struct vck_store_state){
         .encrypted_offset_sectors = metadata->encrypted_offset_sectors,
         .direction = metadata->direction,
@@ -192,11 +194,13 @@ static void take_winner(struct opening *o, uint32_t winner)
 }
 
 /* Replicas of one volume with different data keys: whichever is taken, the others' would be lost.
- */
+ * The end of a rekey is where the key changes together with the version. */
 static bool is_key_disputed(const struct opening *o, uint32_t winner)
 {
+    const struct vck_replica *replicas = o->store->replicas;
     for (uint32_t i = 0; i < o->store->layout.replica_count; i++)
-        if (o->store->replicas[i].status == VCK_OK &&
+        if (replicas[i].status == VCK_OK &&
+            replicas[i].header.metadata_version == replicas[winner].header.metadata_version &&
             !are_keys_equal(&o->metadata[i], &o->metadata[winner]))
             return true;
     return false;

@@ -21,6 +21,7 @@ vck_status vck_store_encode(const struct vck_store *store, uint32_t replica,
         return status;
     memcpy(metadata.fvek_key1, store->fvek_key1, sizeof metadata.fvek_key1);
     memcpy(metadata.fvek_key2, store->fvek_key2, sizeof metadata.fvek_key2);
+    memcpy(metadata.rekey_nonce, store->rekey_nonce, sizeof metadata.rekey_nonce);
     memset(sector, 0, layout->sector_size_bytes);
     status = store->codec->seal(store->codec, &header, &metadata,
                                 (struct vck_bytes){store->vmk.data, store->vmk.size_bytes}, sector);

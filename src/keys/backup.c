@@ -55,6 +55,8 @@ vck_status vck_key_backup_take(struct vck_key_session *session, uint64_t created
     uint64_t offset_bytes;
     VCK_ASSERT_LEVEL(VCK_LEVEL_PASSIVE);
     memset(ret_backup, 0, sizeof(*ret_backup));
+    if (vck_store_is_rekeying(store))
+        return VCK_BUSY;
     uint8_t *sector = vck_alloc_pages(store->layout.sector_size_bytes, KEYS_TAG);
     if (sector == NULL)
         return VCK_NO_MEMORY;

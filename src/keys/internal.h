@@ -7,9 +7,10 @@
 #include "vck/key_store.h"
 
 #define KEYS_TAG   VCK_TAG('K', 's', 't', 'o')
-#define KEY_COPIES 2u
+#define KEY_COPIES VCK_KEY_COPIES
 
-_Static_assert(KEY_COPIES *VCK_KEY_TABLE_BYTES == VCK_KEY_SLOTS_BYTES, "the copies fill the area");
+_Static_assert(VCK_KEY_TABLE_BYTES + VCK_REKEY_BLOCK_BYTES == VCK_KEY_COPY_BYTES,
+               "a table and a rekey record fill a copy");
 
 /* Absolute byte offset of a copy. */
 uint64_t vck_key_copy_offset(const struct vck_layout *layout, uint32_t replica, uint32_t copy);

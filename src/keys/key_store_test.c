@@ -30,7 +30,7 @@ static struct memory_disk *make_volume(void) VCK_NO_ANALYSIS
 
 static uint8_t *copy_at(struct memory_disk *disk, uint32_t replica, uint32_t copy)
 {
-    return disk->data + 8192 + replica * METADATA_BYTES + copy * VCK_KEY_TABLE_BYTES;
+    return disk->data + 8192 + replica * METADATA_BYTES + copy * VCK_KEY_COPY_BYTES;
 }
 
 static vck_status unlock(struct memory_disk *disk, unsigned which) VCK_NO_ANALYSIS
@@ -265,7 +265,7 @@ static void is_not_taken_in_by_another_volume(void **state)
     struct memory_disk *disk = make_volume(), *other = make_volume();
     assert_int_equal(add(other, 0), VCK_OK);
     for (unsigned i = 0; i < REPLICAS; i++)
-        memcpy(copy_at(disk, i, 0), copy_at(other, i, 0), COPIES * VCK_KEY_TABLE_BYTES);
+        memcpy(copy_at(disk, i, 0), copy_at(other, i, 0), COPIES * VCK_KEY_COPY_BYTES);
     assert_int_equal(unlock(disk, 0), VCK_CHECKSUM_MISMATCH);
     memory_disk_free(other);
     memory_disk_free(disk);

@@ -7,7 +7,7 @@ uint64_t vck_key_copy_offset(const struct vck_layout *layout, uint32_t replica, 
 {
     uint64_t offset_bytes, size_bytes;
     vck_layout_vendor_area(layout, replica, &offset_bytes, &size_bytes);
-    return offset_bytes + (uint64_t)copy * VCK_KEY_TABLE_BYTES;
+    return offset_bytes + (uint64_t)copy * VCK_KEY_COPY_BYTES;
 }
 
 static size_t tables_bytes(void)

@@ -105,7 +105,8 @@ static vck_status seal_blocks(struct vck_store *store, struct vck_bytes new_vmk)
 vck_status key_writer_rotate(struct key_writer *writer, struct vck_store *store,
                              struct vck_bytes new_vmk)
 {
-    vck_status status = check_journal(store);
+    /* The new FVEK of a rekey is wrapped under the VMK, and would have to change with it. */
+    vck_status status = vck_store_is_rekeying(store) ? VCK_BUSY : check_journal(store);
     if (status == VCK_OK)
         status = key_writer_round(writer, new_vmk);
     if (status == VCK_OK && writer->failed_replicas > 0)

@@ -89,16 +89,18 @@ vck_status vck_key_session_rotate(struct vck_key_session *session, struct vck_by
 static vck_status erase(struct vck_store *store, uint32_t *ret_failed_replicas) VCK_CAN_WAIT
 {
     vck_status status = VCK_OK;
-    uint8_t *zeroes = vck_alloc_pages(VCK_KEY_SLOTS_BYTES, KEYS_TAG);
+    uint8_t *zeroes = vck_alloc_pages(VCK_KEY_TABLE_BYTES, KEYS_TAG);
     if (zeroes == NULL)
         return VCK_NO_MEMORY;
-    memset(zeroes, 0, VCK_KEY_SLOTS_BYTES);
+    memset(zeroes, 0, VCK_KEY_TABLE_BYTES);
     for (uint32_t i = 0; i < store->layout.replica_count; i++) {
-        uint64_t at = vck_key_copy_offset(&store->layout, i, 0);
-        if (vck_disk_write(store->disk, at, zeroes, VCK_KEY_SLOTS_BYTES) != VCK_OK)
-            ++*ret_failed_replicas;
+        bool has_failed = false;
+        for (uint32_t copy = 0; copy < KEY_COPIES; copy++)
+            has_failed |= vck_disk_write(store->disk, vck_key_copy_offset(&store->layout, i, copy),
+                                         zeroes, VCK_KEY_TABLE_BYTES) != VCK_OK;
+        *ret_failed_replicas += has_failed;
     }
-    vck_free_pages(zeroes, VCK_KEY_SLOTS_BYTES);
+    vck_free_pages(zeroes, VCK_KEY_TABLE_BYTES);
     status = vck_disk_flush(store->disk);
     return status == VCK_OK && *ret_failed_replicas > 0 ? VCK_IO : status;
 }

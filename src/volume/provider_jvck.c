@@ -26,7 +26,21 @@ static void describe(struct jvck *jvck, struct vck_disk *disk)
     offset_store->next_sequence = 1;
 }
 
-static void fill_config(struct jvck *jvck, struct vck_cipher_supplier *cipher,
+/* How the data is stored. */
+struct ciphers {
+    struct vck_cipher_supplier *below;
+    struct vck_cipher_supplier *above; /* NULL: nothing is rekeyed */
+};
+
+static void destroy_ciphers(struct ciphers *ciphers)
+{
+    if (ciphers->below)
+        ciphers->below->destroy(ciphers->below);
+    if (ciphers->above)
+        ciphers->above->destroy(ciphers->above);
+}
+
+static void fill_config(struct jvck *jvck, const struct ciphers *ciphers,
                         const struct vck_recovery *recovery, struct vck_io_config *ret_config)
 {
     const struct vck_layout *layout = &jvck->store.layout;
@@ -36,8 +50,10 @@ static void fill_config(struct jvck *jvck, struct vck_cipher_supplier *cipher,
         .sector_size_bytes = layout->sector_size_bytes,
         .data_start_lba = layout->data_start_lba,
         .data_sectors = layout->data_sectors,
-        .cipher = cipher,
+        .cipher = ciphers->below,
+        .above = ciphers->above,
         .offset_store = &jvck->offset_store,
+        .can_rekey = true,
         .read_only = recovery->damage_list_full,
         .unauthenticated_header = jvck->store.any_digest_absent,
         .recovered_records = recovery->records_applied,
@@ -51,16 +67,47 @@ static void free_jvck(struct jvck *jvck)
 {
     vck_store_fini(&jvck->store);
     vck_journal_keys_wipe(&jvck->offset_store.keys);
+    vck_rekey_wipe(&jvck->offset_store.rekey);
     vck_free_pages(jvck, sizeof *jvck);
 }
 
-/* Opens and recovers; on success *ret_cipher is made. */
-static vck_status open_volume(struct jvck *jvck, const struct vck_attach_context *context,
-                              struct vck_recovery *recovery,
-                              struct vck_cipher_supplier **ret_cipher) VCK_CAN_WAIT
+static vck_status make_plain(struct jvck *jvck, struct ciphers *ciphers)
 {
     struct vck_store *store = &jvck->store;
-    struct vck_cipher_supplier *cipher = NULL;
+    vck_status status = vck_journal_keys_derive(&jvck->offset_store.keys, store->header.volume_id,
+                                                store->fvek_key1, store->fvek_key2);
+
+    if (status == VCK_OK)
+        status = vck_cipher_supplier_create_xts(store->fvek_key1, store->fvek_key2,
+                                                store->layout.sector_size_bytes, &ciphers->below);
+    return status;
+}
+
+/* The new FVEK below the boundary, the block's above it. */
+static vck_status make_rekeying(struct jvck *jvck, struct ciphers *ciphers) VCK_CAN_WAIT
+{
+    struct vck_store *store = &jvck->store;
+    struct vck_rekey *rekey = &jvck->offset_store.rekey;
+    vck_status status = vck_rekey_read(store, rekey);
+
+    if (status == VCK_OK)
+        status = vck_rekey_journal_keys(rekey, store->header.volume_id, &jvck->offset_store.keys);
+    if (status == VCK_OK)
+        status = vck_cipher_supplier_create_xts(rekey->fvek_key1, rekey->fvek_key2,
+                                                store->layout.sector_size_bytes, &ciphers->below);
+    if (status == VCK_OK)
+        status = vck_cipher_supplier_create_xts(store->fvek_key1, store->fvek_key2,
+                                                store->layout.sector_size_bytes, &ciphers->above);
+    return status;
+}
+
+/* Opens and recovers; on success the ciphers are made. */
+static vck_status open_volume(struct jvck *jvck, const struct vck_attach_context *context,
+                              struct vck_recovery *recovery,
+                              struct ciphers *ret_ciphers) VCK_CAN_WAIT
+{
+    struct vck_store *store = &jvck->store;
+    struct ciphers ciphers = {0};
     vck_status status = VCK_OK;
 
     /* What a killed process left in a cache is not durable yet. */
@@ -69,19 +116,16 @@ static vck_status open_volume(struct jvck *jvck, const struct vck_attach_context
     if (status == VCK_OK)
         status = vck_store_open(store, context->disk, context->vmk, NULL, VCK_STORE_ANY_REPLICA);
     if (status == VCK_OK)
-        status = vck_journal_keys_derive(&jvck->offset_store.keys, store->header.volume_id,
-                                         store->fvek_key1, store->fvek_key2);
-    if (status == VCK_OK)
-        status = vck_cipher_supplier_create_xts(store->fvek_key1, store->fvek_key2,
-                                                store->layout.sector_size_bytes, &cipher);
+        status = vck_store_is_rekeying(store) ? make_rekeying(jvck, &ciphers)
+                                              : make_plain(jvck, &ciphers);
+    if (status == VCK_OK) {
+        describe(jvck, context->disk);
+        status = vck_recover(&jvck->offset_store, ciphers.below, ciphers.above, recovery);
+    }
     if (status)
-        return status;
-    describe(jvck, context->disk);
-    status = vck_recover(&jvck->offset_store, cipher, recovery);
-    if (status)
-        cipher->destroy(cipher);
+        destroy_ciphers(&ciphers);
     else
-        *ret_cipher = cipher;
+        *ret_ciphers = ciphers;
     return status;
 }
 
@@ -90,25 +134,27 @@ static vck_status on_attach(struct vck_provider *provider, const struct vck_atta
                             struct vck_io_config *ret_config) VCK_NO_ANALYSIS
 {
     struct jvck *jvck = vck_alloc_pages(sizeof *jvck, PROVIDER_TAG);
-    struct vck_cipher_supplier *cipher = NULL;
+    struct ciphers ciphers;
     struct vck_recovery recovery = {0};
     vck_status status;
 
     (void)provider;
     if (!jvck)
         return VCK_NO_MEMORY;
-    status = open_volume(jvck, context, &recovery, &cipher);
+    status = open_volume(jvck, context, &recovery, &ciphers);
     if (status)
         free_jvck(jvck);
     else
-        fill_config(jvck, cipher, &recovery, ret_config);
+        fill_config(jvck, &ciphers, &recovery, ret_config);
     return status;
 }
 
 static void on_detach(struct vck_provider *provider, struct vck_io_config *config)
 {
+    struct ciphers ciphers = {config->cipher, config->above};
+
     (void)provider;
-    config->cipher->destroy(config->cipher);
+    destroy_ciphers(&ciphers);
     free_jvck(VCK_CONTAINER_OF(config->offset_store, struct jvck, offset_store));
     memset(config, 0, sizeof *config);
 }

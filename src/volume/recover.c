@@ -25,7 +25,8 @@ struct recovery {
     struct vck_offset_store *store;
     struct vck_store *meta;
     struct vck_disk *disk;
-    const struct vck_cipher *cipher;
+    struct vck_cipher below;
+    struct vck_cipher above; /* without ops: plaintext */
     struct vck_recovery *result;
     uint8_t *half;      /* one half of the journal */
     uint8_t *piece;     /* PIECE_BYTES of data */
@@ -142,14 +143,16 @@ static vck_status save_damage(struct recovery *r) VCK_CAN_WAIT
 static void transform_chunk(struct recovery *r, const struct vck_record *record, uint8_t *chunk,
                             uint64_t at_bytes)
 {
-    const struct vck_cipher *cipher = r->cipher;
+    bool is_up = record->direction == VCK_ENCRYPTING;
+    const struct vck_cipher *from = is_up ? &r->above : &r->below;
+    const struct vck_cipher *to = is_up ? &r->below : &r->above;
     uint64_t sector = at_bytes / sector_size(r);
     uint32_t inside = (uint32_t)(at_bytes % sector_size(r));
 
-    if (record->direction == VCK_ENCRYPTING)
-        cipher->ops->encrypt_part(cipher, chunk, chunk, record->chunk_bytes, sector, inside);
-    else
-        cipher->ops->decrypt_part(cipher, chunk, chunk, record->chunk_bytes, sector, inside);
+    if (from->ops)
+        from->ops->decrypt_part(from, chunk, chunk, record->chunk_bytes, sector, inside);
+    if (to->ops)
+        to->ops->encrypt_part(to, chunk, chunk, record->chunk_bytes, sector, inside);
 }
 
 static void note_damage(struct recovery *r, uint64_t at_bytes)
@@ -287,7 +290,8 @@ static vck_status close_journal(struct recovery *r) VCK_CAN_WAIT
 /* Volume id and geometry are the same on every replica that opened; the salt never is. */
 static bool same_header(const struct vck_block_header *a, const struct vck_block_header *b)
 {
-    return a->vendor_id == b->vendor_id && a->vendor_version == b->vendor_version &&
+    return a->metadata_version == b->metadata_version && a->vendor_id == b->vendor_id &&
+           a->vendor_version == b->vendor_version &&
            memcmp(a->reserved, b->reserved, sizeof a->reserved) == 0;
 }
 
@@ -384,10 +388,9 @@ static void free_recovery(struct recovery *r)
     vck_free(r);
 }
 
-vck_status vck_recover(struct vck_offset_store *store, struct vck_cipher_supplier *supplier,
-                       struct vck_recovery *ret_recovery)
+vck_status vck_recover(struct vck_offset_store *store, struct vck_cipher_supplier *below,
+                       struct vck_cipher_supplier *above, struct vck_recovery *ret_recovery)
 {
-    struct vck_cipher cipher;
     struct vck_recovery result = {0};
     /* With room for every record of the journal, too large for a kernel's stack. */
     struct recovery *r = vck_alloc(sizeof(*r), RECOVER_TAG);
@@ -399,18 +402,22 @@ vck_status vck_recover(struct vck_offset_store *store, struct vck_cipher_supplie
     r->meta = store->store;
     r->disk = store->store->disk;
     r->result = &result;
-    status = supplier->acquire(supplier, &cipher);
+    status = below->acquire(below, &r->below);
+    if (status == VCK_OK && above)
+        status = above->acquire(above, &r->above);
     if (status)
         goto out;
-    r->cipher = &cipher;
     r->half = vck_alloc_pages(store->area.half_bytes, RECOVER_TAG);
     r->piece = vck_alloc_pages(PIECE_BYTES, RECOVER_TAG);
     r->tags = vck_alloc_pages(PIECE_TAGS_BYTES, RECOVER_TAG);
     status = r->half && r->piece && r->tags ? run(r) : VCK_NO_MEMORY;
-    supplier->release(supplier, &cipher);
     if (status == VCK_OK)
         *ret_recovery = result;
 out:
+    if (r->above.ops)
+        above->release(above, &r->above);
+    if (r->below.ops)
+        below->release(below, &r->below);
     free_recovery(r);
     return status;
 }

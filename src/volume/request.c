@@ -59,48 +59,56 @@ static void begin_read(struct vck_request *r)
                          r->bounce ? r->bounce : r->buffer + r->done_bytes, r->piece_bytes);
 }
 
-static void decrypt_hot(struct vck_request *r, const struct vck_cipher *cipher,
-                        const struct vck_segment *segment, uint8_t *to)
+/* What a segment is stored under; NULL: it is plaintext. */
+static struct vck_cipher_supplier *cipher_of(const struct vck_request *r,
+                                             enum vck_segment_kind kind)
+{
+    const struct vck_io_config *config = &r->volume->config;
+    bool is_below =
+        kind == VCK_SEGMENT_CIPHER || (kind == VCK_SEGMENT_HOT && r->enter.view.hot_is_cipher);
+
+    return is_below ? config->cipher : config->above;
+}
+
+static vck_status decrypt_segment(struct vck_request *r, const struct vck_segment *segment,
+                                  uint8_t *to, const uint8_t *from)
 {
     const struct vck_guard_view *view = &r->enter.view;
-    const uint8_t *from =
-        view->hot_data + (segment->first_sector - view->cipher_end) * sector_size(r);
+    struct vck_cipher_supplier *supplier = cipher_of(r, segment->kind);
     size_t size_bytes = (size_t)segment->sectors * sector_size(r);
+    struct vck_cipher cipher;
 
-    if (view->hot_is_cipher)
-        cipher->ops->decrypt(cipher, to, from, size_bytes, segment->first_sector);
-    else
-        memcpy(to, from, size_bytes);
+    if (segment->kind == VCK_SEGMENT_HOT)
+        from = view->hot_data + (segment->first_sector - view->cipher_end) * sector_size(r);
+    if (!supplier) {
+        if (to != from)
+            memcpy(to, from, size_bytes);
+        return VCK_OK;
+    }
+    if (supplier->acquire(supplier, &cipher) != VCK_OK)
+        return VCK_CRYPTO_FAILED;
+    cipher.ops->decrypt(&cipher, to, from, size_bytes, segment->first_sector);
+    supplier->release(supplier, &cipher);
+    return VCK_OK;
 }
 
 /* The piece that was read becomes plaintext in the caller's buffer. */
 static vck_status decrypt_piece(struct vck_request *r)
 {
-    struct vck_cipher_supplier *supplier = r->volume->config.cipher;
     uint64_t first = current_sector(r);
     uint8_t *to = r->buffer + r->done_bytes;
     const uint8_t *from = r->bounce ? r->bounce : to;
-    struct vck_cipher cipher;
     struct vck_plan plan;
+    vck_status status = VCK_OK;
 
     vck_plan_init(&plan, &r->enter.view, first, r->piece_bytes / sector_size(r));
-    if (supplier && supplier->acquire(supplier, &cipher) != VCK_OK)
-        return VCK_CRYPTO_FAILED;
-    for (uint32_t i = 0; i < plan.count; i++) {
+    for (uint32_t i = 0; i < plan.count && status == VCK_OK; i++) {
         const struct vck_segment *segment = &plan.segments[i];
         size_t at = (size_t)(segment->first_sector - first) * sector_size(r);
-        size_t size_bytes = (size_t)segment->sectors * sector_size(r);
 
-        if (segment->kind == VCK_SEGMENT_CIPHER)
-            cipher.ops->decrypt(&cipher, to + at, from + at, size_bytes, segment->first_sector);
-        else if (segment->kind == VCK_SEGMENT_HOT)
-            decrypt_hot(r, &cipher, segment, to + at);
-        else if (to != from)
-            memcpy(to + at, from + at, size_bytes);
+        status = decrypt_segment(r, segment, to + at, from + at);
     }
-    if (supplier)
-        supplier->release(supplier, &cipher);
-    return VCK_OK;
+    return status;
 }
 
 static enum vck_poll read_all(struct vck_request *r, const struct vck_waker *waker)
@@ -131,7 +139,7 @@ static enum vck_poll read_all(struct vck_request *r, const struct vck_waker *wak
 
 /* ---- writing ---- */
 
-/* The next piece is all ciphertext or all plaintext. */
+/* The next piece is stored in one way. */
 static void size_write_piece(struct vck_request *r)
 {
     uint64_t left_sectors = (r->size_bytes - r->done_bytes) / sector_size(r);
@@ -139,8 +147,8 @@ static void size_write_piece(struct vck_request *r)
     uint64_t bytes;
 
     vck_plan_init(&plan, &r->enter.view, current_sector(r), left_sectors);
-    r->piece_is_cipher = plan.segments[0].kind == VCK_SEGMENT_CIPHER;
-    r->piece_direct = !r->piece_is_cipher && r->op == VCK_REQUEST_WRITE && buffer_is_aligned(r);
+    r->piece_cipher = cipher_of(r, plan.segments[0].kind);
+    r->piece_direct = !r->piece_cipher && r->op == VCK_REQUEST_WRITE && buffer_is_aligned(r);
     bytes = plan.segments[0].sectors * sector_size(r);
     r->piece_bytes = (uint32_t)VCK_MIN(bytes, r->piece_direct ? DIRECT_PIECE_BYTES : BOUNCE_BYTES);
 }
@@ -148,13 +156,13 @@ static void size_write_piece(struct vck_request *r)
 /* Fills the bounce buffer; the caller's buffer is only read. */
 static vck_status fill_bounce(struct vck_request *r)
 {
-    struct vck_cipher_supplier *supplier = r->volume->config.cipher;
+    struct vck_cipher_supplier *supplier = r->piece_cipher;
     const uint8_t *from = r->op == VCK_REQUEST_ZERO ? r->bounce : r->buffer + r->done_bytes;
     struct vck_cipher cipher;
 
     if (r->op == VCK_REQUEST_ZERO)
         memset(r->bounce, 0, r->piece_bytes);
-    if (!r->piece_is_cipher) {
+    if (!supplier) {
         if (from != r->bounce)
             memcpy(r->bounce, from, r->piece_bytes);
         return VCK_OK;

@@ -10,155 +10,6 @@
 #define POLITE_BATCH_BYTES MIB           /* bounds how long a foreground write waits */
 #define PAUSE_SLICE_NS     (50000000ull) /* how late a command may be noticed while pacing */
 
-static void set_phase(struct vck_sweep *s, enum vck_sweep_phase phase)
-{
-    __atomic_store_n(&s->phase, phase, __ATOMIC_RELEASE);
-    if (s->target.changed)
-        s->target.changed(s->target.context);
-}
-
-enum vck_sweep_phase vck_sweep_phase(const struct vck_sweep *sweep)
-{
-    return (enum vck_sweep_phase)__atomic_load_n(&sweep->phase, __ATOMIC_ACQUIRE);
-}
-
-static bool is_set(const bool *flag)
-{
-    return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
-}
-
-/* Remembers the first failure; the run ends at the next boundary. */
-static void fail(struct vck_sweep *s, vck_status status, const char *what)
-{
-    if (s->status == VCK_OK) {
-        s->status = status;
-        s->failed_step = what;
-    }
-}
-
-/* ---- commands ---- */
-
-void vck_sweep_stop(struct vck_sweep *sweep, enum vck_intent intent)
-{
-    __atomic_store_n(&sweep->end_intent, intent, __ATOMIC_RELAXED);
-    __atomic_store_n(&sweep->stop_requested, true, __ATOMIC_RELEASE);
-    vck_wait_queue_wake_all(&sweep->commanded);
-}
-
-void vck_sweep_go_on(struct vck_sweep *sweep)
-{
-    __atomic_store_n(&sweep->stop_requested, false, __ATOMIC_RELEASE);
-    vck_sweep_retry(sweep);
-}
-
-bool vck_sweep_may_retry(const struct vck_sweep *sweep)
-{
-    return vck_sweep_phase(sweep) == VCK_SWEEP_STUCK && !is_set(&sweep->flush_failed);
-}
-
-bool vck_sweep_retry_is_pending(const struct vck_sweep *sweep)
-{
-    return is_set(&sweep->retry_requested);
-}
-
-void vck_sweep_retry(struct vck_sweep *sweep)
-{
-    __atomic_store_n(&sweep->retry_requested, true, __ATOMIC_RELEASE);
-    vck_wait_queue_wake_all(&sweep->commanded);
-}
-
-void vck_sweep_abort(struct vck_sweep *sweep)
-{
-    __atomic_store_n(&sweep->abort_requested, true, __ATOMIC_RELEASE);
-    vck_wait_queue_wake_all(&sweep->commanded);
-}
-
-static bool has_command(struct vck_sweep *s)
-{
-    if (is_set(&s->abort_requested))
-        return true;
-    /* After a failed flush nothing can be made good any more. */
-    return !is_set(&s->flush_failed) && is_set(&s->retry_requested);
-}
-
-static bool command_or_register(struct vck_sweep *s, const struct vck_waker *waker)
-{
-    if (!has_command(s)) {
-        vck_wait_queue_register(&s->commanded, &s->command_waiter, waker);
-        if (!has_command(s))
-            return false;
-    }
-    vck_wait_queue_cancel(&s->commanded, &s->command_waiter);
-    return true;
-}
-
-/* ---- steps that may not be given up halfway ---- */
-
-static void become_stuck(struct vck_sweep *s)
-{
-    s->status = s->step_status;
-    s->failed_step = s->step_name;
-    __atomic_store_n(&s->retry_requested, false, __ATOMIC_RELEASE);
-    s->view.lock_status = VCK_IO;
-    vck_guard_publish(s->target.guard, &s->view);
-    set_phase(s, VCK_SWEEP_STUCK);
-}
-
-static void become_unstuck(struct vck_sweep *s)
-{
-    s->status = VCK_OK;
-    s->failed_step = NULL;
-    __atomic_store_n(&s->retry_requested, false, __ATOMIC_RELEASE);
-    s->view.lock_status = VCK_OK;
-    vck_guard_publish(s->target.guard, &s->view);
-    set_phase(s, VCK_SWEEP_RUNNING);
-}
-
-/* Repeats s->step until it works or the sweep is aborted. */
-static enum vck_poll attempt(struct vck_sweep *s, const struct vck_waker *waker)
-{
-    VCK_CO_BEGIN(&s->attempt_co);
-    for (;;) {
-        s->step_co.resume_at = 0;
-        VCK_CO_CALL(&s->attempt_co, s->step(s, waker));
-        if (s->step_status == VCK_OK)
-            break;
-        become_stuck(s);
-        VCK_CO_WAIT_UNTIL(&s->attempt_co, command_or_register(s, waker));
-        if (is_set(&s->abort_requested)) {
-            s->gave_up = true;
-            break;
-        }
-        become_unstuck(s);
-    }
-    VCK_CO_END(&s->attempt_co);
-}
-
-static void set_attempt(struct vck_sweep *s,
-                        enum vck_poll (*step)(struct vck_sweep *, const struct vck_waker *),
-                        const char *name)
-{
-    s->attempt_co.resume_at = 0;
-    s->step = step;
-    s->step_name = name;
-}
-
-/* In a coroutine `co`, which returns when the sweep was aborted meanwhile. */
-#define ATTEMPT(s, co, step, name, waker)                                                          \
-    do {                                                                                           \
-        set_attempt((s), (step), (name));                                                          \
-        VCK_CO_CALL((co), attempt((s), (waker)));                                                  \
-        if ((s)->gave_up)                                                                          \
-            VCK_CO_RETURN(co);                                                                     \
-    } while (0)
-
-/* Once; the result is in step_status. */
-#define STEP(s, co, step, waker)                                                                   \
-    do {                                                                                           \
-        (s)->step_co.resume_at = 0;                                                                \
-        VCK_CO_CALL((co), (step)((s), (waker)));                                                   \
-    } while (0)
-
 /* ---- pacing ---- */
 
 static uint32_t rate_mib_s(const struct vck_sweep *s)
@@ -212,7 +63,8 @@ static void pace(struct vck_sweep *s, uint64_t batch_bytes)
 
 static bool may_go_on(const struct vck_sweep *s)
 {
-    return !is_set(&s->stop_requested) && !is_set(&s->abort_requested) && s->status == VCK_OK;
+    return !sweep_flag(&s->stop_requested) && !sweep_flag(&s->abort_requested) &&
+           s->status == VCK_OK;
 }
 
 /* Whether the next batch may be locked while this one is still being written. */
@@ -372,9 +224,10 @@ static enum vck_poll read_and_transform(struct vck_sweep *s, const struct vck_sw
             return VCK_READY;
         if (vck_future_poll(&piece->future, waker) == VCK_PENDING)
             return VCK_PENDING;
-        fail(s, piece->io.status, "reading a batch");
+        sweep_fail(s, piece->io.status, "reading a batch");
         if (s->status == VCK_OK)
-            fail(s, sweep_piece_transform(s, batch, piece->io.size_bytes), "transforming a batch");
+            sweep_fail(s, sweep_piece_transform(s, batch, piece->io.size_bytes),
+                       "transforming a batch");
         s->transform_at_bytes += piece->io.size_bytes;
     }
 }
@@ -397,14 +250,14 @@ static enum vck_poll open_batch(struct vck_sweep *s, const struct vck_waker *wak
     VCK_CO_AWAIT(co, &s->drain.future, waker);
     STEP(s, co, sweep_step_flush, waker);
     if (s->step_status) {
-        fail(s, s->step_status, "flushing before a batch");
+        sweep_fail(s, s->step_status, "flushing before a batch");
         VCK_CO_RETURN(co);
     }
     s->writing_batch = false;
     sweep_read_begin(s);
     VCK_CO_CALL(co, read_and_transform(s, &s->cur, waker));
     if (s->status == VCK_OK)
-        fail(s, sweep_record_seal(s, &s->cur, state(s)->generation), "sealing a record");
+        sweep_fail(s, sweep_record_seal(s, &s->cur, state(s)->generation), "sealing a record");
     if (s->status) {
         sweep_view_settle(s, state(s)->encrypted_offset_sectors, NULL);
         VCK_CO_RETURN(co);
@@ -413,12 +266,12 @@ static enum vck_poll open_batch(struct vck_sweep *s, const struct vck_waker *wak
      * when this fails, voided by the closing. */
     STEP(s, co, sweep_step_write_record, waker);
     if (s->step_status) {
-        fail(s, s->step_status, "writing a record");
+        sweep_fail(s, s->step_status, "writing a record");
         VCK_CO_RETURN(co);
     }
     STEP(s, co, sweep_step_flush, waker);
     if (s->step_status)
-        fail(s, s->step_status, "flushing a record");
+        sweep_fail(s, s->step_status, "flushing a record");
     VCK_CO_END(co);
 }
 
@@ -469,14 +322,14 @@ static enum vck_poll move_boundary(struct vck_sweep *s, const struct vck_waker *
     plan_state(s, sweep_boundary_after(s, &s->cur), VCK_INTENT_RUN);
     ATTEMPT(s, co, sweep_step_write_first, "writing metadata", waker);
     if (s->next.sectors) {
-        fail(s, sweep_record_seal(s, &s->next, s->writing.generation), "sealing a record");
+        sweep_fail(s, sweep_record_seal(s, &s->next, s->writing.generation), "sealing a record");
         if (s->status)
             drop_next(s);
     }
     if (s->next.sectors) {
         STEP(s, co, sweep_step_write_record, waker);
         if (s->step_status) {
-            fail(s, s->step_status, "writing a record");
+            sweep_fail(s, s->step_status, "writing a record");
             s->range_kept_locked = true;
         }
     }
@@ -487,14 +340,6 @@ static enum vck_poll move_boundary(struct vck_sweep *s, const struct vck_waker *
     VCK_CO_AWAIT(co, &s->drain.future, waker);
     VCK_CO_END(co);
 }
-
-#define PART(s, co, part, waker)                                                                   \
-    do {                                                                                           \
-        (s)->half_co.resume_at = 0;                                                                \
-        VCK_CO_CALL((co), (part)((s), (waker)));                                                   \
-        if ((s)->gave_up)                                                                          \
-            VCK_CO_RETURN(co);                                                                     \
-    } while (0)
 
 /* Carries out the open batch and those that can follow it without a gap. */
 static enum vck_poll carry_out(struct vck_sweep *s, const struct vck_waker *waker)
@@ -516,8 +361,11 @@ static enum vck_poll carry_out(struct vck_sweep *s, const struct vck_waker *wake
 /* What a sweep that ends records: what it was told, or "paused" when it is done or cannot go on. */
 static enum vck_intent closing_intent(struct vck_sweep *s)
 {
-    if (s->status != VCK_OK || is_done(s))
+    if (s->status != VCK_OK)
         return VCK_INTENT_PAUSED;
+    /* A rekey that has arrived still has to end: the next attach would see to it. */
+    if (is_done(s))
+        return s->target.end_rekey ? VCK_INTENT_RUN : VCK_INTENT_PAUSED;
     return __atomic_load_n(&s->end_intent, __ATOMIC_RELAXED);
 }
 
@@ -528,14 +376,7 @@ static enum vck_poll close_journal(struct vck_sweep *s, const struct vck_waker *
 
     VCK_CO_BEGIN(co);
     plan_state(s, state(s)->encrypted_offset_sectors, closing_intent(s));
-    if (s->target.store->store->layout.replica_count > 1) {
-        ATTEMPT(s, co, sweep_step_write_others, "writing metadata", waker);
-        ATTEMPT(s, co, sweep_step_flush, "flushing metadata", waker);
-    }
-    ATTEMPT(s, co, sweep_step_write_first, "writing metadata", waker);
-    ATTEMPT(s, co, sweep_step_flush, "flushing metadata", waker);
-    *state(s) = s->writing;
-    s->replicas_behind = false;
+    PART(s, co, sweep_write_state, waker);
     sweep_view_settle(s, s->writing.encrypted_offset_sectors, NULL);
     ATTEMPT(s, co, sweep_step_zero_halves, "closing the journal", waker);
     ATTEMPT(s, co, sweep_step_flush, "closing the journal", waker);
@@ -573,22 +414,24 @@ static enum vck_poll sweep_poll(struct vck_future *self, const struct vck_waker 
             VCK_CO_WAIT_UNTIL(&s->co, take_budget(s, waker));
             if (!s->has_budget)
                 break;
-            fail(s, reserve_buffers(s), "reserving memory");
+            sweep_fail(s, reserve_buffers(s), "reserving memory");
             if (s->status)
                 break;
         }
         RUN_PART(s, open_batch, waker);
         if (s->status == VCK_OK)
             RUN_PART(s, carry_out, waker);
-        if (s->gave_up || is_set(&s->flush_failed))
+        if (s->gave_up || sweep_flag(&s->flush_failed))
             break;
     }
-    if (!s->gave_up && !is_set(&s->flush_failed))
+    if (!s->gave_up && !sweep_flag(&s->flush_failed))
         RUN_PART(s, close_journal, waker);
-    if (s->gave_up || is_set(&s->flush_failed))
+    if (s->target.end_rekey && !s->gave_up && s->status == VCK_OK && is_done(s))
+        RUN_PART(s, sweep_end_rekey, waker);
+    if (s->gave_up || sweep_flag(&s->flush_failed))
         leave_open(s);
     release_buffers(s);
-    set_phase(s, VCK_SWEEP_ENDED);
+    sweep_set_phase(s, VCK_SWEEP_ENDED);
     VCK_CO_END(&s->co);
 }
 

@@ -21,8 +21,14 @@ uint64_t sweep_boundary_after(const struct vck_sweep *sweep, const struct vck_sw
                                               : batch->first_sector;
 }
 
+/* The way of a batch: out of one cipher into the other. Without ops: plaintext. */
+struct way {
+    struct vck_cipher from;
+    struct vck_cipher to;
+};
+
 /* Whole sectors. */
-static void transform(struct vck_sweep *sweep, const struct vck_cipher *cipher,
+static void transform(struct vck_sweep *sweep, const struct way *way,
                       const struct vck_sweep_batch *batch, uint64_t at_bytes, uint64_t size_bytes)
 {
     const struct vck_offset_store *store = sweep->target.store;
@@ -35,10 +41,10 @@ static void transform(struct vck_sweep *sweep, const struct vck_cipher *cipher,
                      at_bytes / store->chunk_bytes * VCK_RECORD_TAGS_BYTES;
 
     vck_record_tag(&store->keys, 0, data, first_byte, store->chunk_bytes, chunks, table);
-    if (sweep->direction == VCK_ENCRYPTING)
-        cipher->ops->encrypt(cipher, data, data, (size_t)size_bytes, first_sector);
-    else
-        cipher->ops->decrypt(cipher, data, data, (size_t)size_bytes, first_sector);
+    if (way->from.ops)
+        way->from.ops->decrypt(&way->from, data, data, (size_t)size_bytes, first_sector);
+    if (way->to.ops)
+        way->to.ops->encrypt(&way->to, data, data, (size_t)size_bytes, first_sector);
     vck_record_tag(&store->keys, 1, data, first_byte, store->chunk_bytes, chunks, table);
 }
 
@@ -50,18 +56,23 @@ uint64_t sweep_batch_bytes(const struct vck_sweep *sweep, const struct vck_sweep
 vck_status sweep_piece_transform(struct vck_sweep *sweep, const struct vck_sweep_batch *batch,
                                  uint64_t size_bytes)
 {
-    struct vck_cipher_supplier *supplier = sweep->target.cipher;
-    struct vck_cipher cipher;
+    bool is_up = sweep->direction == VCK_ENCRYPTING;
+    struct vck_cipher_supplier *from = is_up ? sweep->target.above : sweep->target.cipher;
+    struct vck_cipher_supplier *to = is_up ? sweep->target.cipher : sweep->target.above;
+    struct way way = {0};
     uint64_t at = sweep->transform_at_bytes;
     uint64_t end = at + size_bytes;
-    vck_status status = supplier->acquire(supplier, &cipher);
+    vck_status status = from ? from->acquire(from, &way.from) : VCK_OK;
 
-    if (status)
-        return status;
-    for (; at < end; at += TRANSFORM_BYTES)
-        transform(sweep, &cipher, batch, at, VCK_MIN(end - at, TRANSFORM_BYTES));
-    supplier->release(supplier, &cipher);
-    return VCK_OK;
+    if (status == VCK_OK && to)
+        status = to->acquire(to, &way.to);
+    for (; status == VCK_OK && at < end; at += TRANSFORM_BYTES)
+        transform(sweep, &way, batch, at, VCK_MIN(end - at, TRANSFORM_BYTES));
+    if (way.to.ops)
+        to->release(to, &way.to);
+    if (way.from.ops)
+        from->release(from, &way.from);
+    return status;
 }
 
 vck_status sweep_record_seal(struct vck_sweep *sweep, const struct vck_sweep_batch *batch,

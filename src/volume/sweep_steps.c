@@ -193,6 +193,49 @@ enum vck_poll sweep_step_zero_halves(struct vck_sweep *sweep, const struct vck_w
     VCK_CO_END(&sweep->step_co);
 }
 
+/* Buffers of a sweep are whole blocks, so the record's holds a slot, and a rekey record. */
+enum vck_poll sweep_step_write_damage(struct vck_sweep *sweep, const struct vck_waker *waker)
+{
+    const struct vck_offset_store *store = sweep->target.store;
+
+    VCK_CO_BEGIN(&sweep->step_co);
+    sweep->step_status = VCK_OK;
+    vck_damage_seal(&store->keys, &store->damage, sweep->record);
+    for (sweep->replica = 0; sweep->replica < store->area.replica_count; sweep->replica++) {
+        vck_disk_future_init(&sweep->io, sweep->target.disk, VCK_DISK_WRITE, 0,
+                             store->area.damage_offset_bytes[sweep->replica] +
+                                 (store->damage.sequence & 1) * VCK_DAMAGE_SLOT_BYTES,
+                             sweep->record, VCK_DAMAGE_SLOT_BYTES);
+        VCK_CO_AWAIT(&sweep->step_co, &sweep->io.future, waker);
+        sweep->step_status = sweep->io.io.status;
+        if (sweep->step_status)
+            VCK_CO_RETURN(&sweep->step_co);
+    }
+    VCK_CO_END(&sweep->step_co);
+}
+
+/* sweep->replica counts the places. */
+enum vck_poll sweep_step_zero_rekey(struct vck_sweep *sweep, const struct vck_waker *waker)
+{
+    const struct vck_layout *layout = &sweep->target.store->store->layout;
+
+    VCK_CO_BEGIN(&sweep->step_co);
+    sweep->step_status = VCK_OK;
+    memset(sweep->record, 0, VCK_REKEY_BLOCK_BYTES);
+    for (sweep->replica = 0; sweep->replica < VCK_KEY_COPIES * layout->replica_count;
+         sweep->replica++) {
+        vck_disk_future_init(&sweep->io, sweep->target.disk, VCK_DISK_WRITE, 0,
+                             vck_layout_rekey_offset(layout, sweep->replica / VCK_KEY_COPIES,
+                                                     sweep->replica % VCK_KEY_COPIES),
+                             sweep->record, VCK_REKEY_BLOCK_BYTES);
+        VCK_CO_AWAIT(&sweep->step_co, &sweep->io.future, waker);
+        sweep->step_status = sweep->io.io.status;
+        if (sweep->step_status)
+            VCK_CO_RETURN(&sweep->step_co);
+    }
+    VCK_CO_END(&sweep->step_co);
+}
+
 /* After a failed flush there is nothing to try again: only an abort ends the attempts. */
 enum vck_poll sweep_step_fail_forever(struct vck_sweep *sweep, const struct vck_waker *waker)
 {

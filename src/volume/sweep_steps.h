@@ -54,5 +54,55 @@ enum vck_poll sweep_step_write_record(struct vck_sweep *sweep, const struct vck_
 enum vck_poll sweep_step_rewrite_batch(struct vck_sweep *sweep, const struct vck_waker *waker);
 enum vck_poll sweep_step_fail_forever(struct vck_sweep *sweep, const struct vck_waker *waker);
 enum vck_poll sweep_step_zero_halves(struct vck_sweep *sweep, const struct vck_waker *waker);
+/* The damage list with the next sequence, under the keys of the store; the records of a rekey. */
+enum vck_poll sweep_step_write_damage(struct vck_sweep *sweep, const struct vck_waker *waker);
+enum vck_poll sweep_step_zero_rekey(struct vck_sweep *sweep, const struct vck_waker *waker);
+
+/* ---- the run ---- */
+
+static inline bool sweep_flag(const bool *flag)
+{
+    return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+}
+
+void sweep_set_phase(struct vck_sweep *sweep, enum vck_sweep_phase phase);
+/* Remembers the first failure; the run ends at the next boundary. */
+void sweep_fail(struct vck_sweep *sweep, vck_status status, const char *what);
+/* Writes sweep->writing to every replica, so that a cut leaves one whole; then it is the state. A
+ * PART. */
+enum vck_poll sweep_write_state(struct vck_sweep *sweep, const struct vck_waker *waker);
+/* After the journal of a rekey is closed for good: version 1 again, and the record erased. */
+enum vck_poll sweep_end_rekey(struct vck_sweep *sweep, const struct vck_waker *waker);
+
+/* Repeats the step that was set until it works or the sweep is aborted. */
+void sweep_set_attempt(struct vck_sweep *sweep,
+                       enum vck_poll (*step)(struct vck_sweep *, const struct vck_waker *),
+                       const char *name);
+enum vck_poll sweep_attempt(struct vck_sweep *sweep, const struct vck_waker *waker);
+
+/* In a coroutine `co`, which returns when the sweep was aborted meanwhile. */
+#define ATTEMPT(s, co, step, name, waker)                                                          \
+    do {                                                                                           \
+        sweep_set_attempt((s), (step), (name));                                                    \
+        VCK_CO_CALL((co), sweep_attempt((s), (waker)));                                            \
+        if ((s)->gave_up)                                                                          \
+            VCK_CO_RETURN(co);                                                                     \
+    } while (0)
+
+/* A part of `co` that may give up. */
+#define PART(s, co, part, waker)                                                                   \
+    do {                                                                                           \
+        (s)->half_co.resume_at = 0;                                                                \
+        VCK_CO_CALL((co), (part)((s), (waker)));                                                   \
+        if ((s)->gave_up)                                                                          \
+            VCK_CO_RETURN(co);                                                                     \
+    } while (0)
+
+/* Once; the result is in step_status. */
+#define STEP(s, co, step, waker)                                                                   \
+    do {                                                                                           \
+        (s)->step_co.resume_at = 0;                                                                \
+        VCK_CO_CALL((co), (step)((s), (waker)));                                                   \
+    } while (0)
 
 #endif

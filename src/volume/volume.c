@@ -79,6 +79,13 @@ static struct vck_guard_view settled_view(const struct vck_io_config *config)
     return (struct vck_guard_view){.cipher_end = boundary, .hot_end = boundary};
 }
 
+void volume_show_settled(struct vck_volume *volume)
+{
+    struct vck_guard_view view = settled_view(&volume->config);
+
+    vck_guard_publish(&volume->guard, &view);
+}
+
 static void init_parts(struct vck_volume *volume, const struct attach_arguments *arguments)
 {
     const struct vck_volume_options *options = arguments->options;
@@ -120,6 +127,7 @@ static vck_status volume_init(struct vck_object *object, void *context,
     if (status)
         goto out;
     volume->has_config = !options->provisional;
+    volume_note_rekeying(volume);
     volume->provisional = options->provisional;
     complete_config(volume, &volume->config);
     view = settled_view(&volume->config);
@@ -162,8 +170,7 @@ vck_status vck_volume_attach(struct vck_disk *disk, const struct vck_volume_opti
     return VCK_OK;
 }
 
-/* Everybody out, and nobody in until the view changes again. */
-static void stop_traffic(struct vck_volume *volume) VCK_CAN_WAIT
+void volume_stop_traffic(struct vck_volume *volume)
 {
     struct vck_guard_view view = {.lock_end = UINT64_MAX, .lock_readers = true};
     struct vck_guard_drain drain;
@@ -196,13 +203,13 @@ static vck_status exchange_config(struct vck_volume *volume,
     volume->config = config;
     vck_spinlock_release(&volume->status_lock);
     volume->has_config = true;
+    volume_note_rekeying(volume);
     __atomic_store_n(&volume->provisional, 0, __ATOMIC_RELEASE);
     return VCK_OK;
 }
 
 vck_status vck_volume_unlock(struct vck_volume *volume, const struct vck_volume_options *options)
 {
-    struct vck_guard_view view;
     vck_status status = VCK_OK;
 
     vck_mutex_acquire(&volume->control);
@@ -211,10 +218,9 @@ vck_status vck_volume_unlock(struct vck_volume *volume, const struct vck_volume_
     else if (!vck_volume_is_provisional(volume))
         status = VCK_UNSUPPORTED;
     if (status == VCK_OK) {
-        stop_traffic(volume);
+        volume_stop_traffic(volume);
         status = exchange_config(volume, options);
-        view = settled_view(&volume->config);
-        vck_guard_publish(&volume->guard, &view);
+        volume_show_settled(volume);
     }
     if (status == VCK_OK)
         volume_sweep_continue(volume, options->bound_by_handover);
@@ -245,6 +251,7 @@ static void close_parts(struct vck_volume *volume) VCK_CAN_WAIT
     if (volume->has_config)
         volume->provider->on_detach(volume->provider, &config);
     volume->has_config = false;
+    volume_note_rekeying(volume);
     vck_pool_fini(&volume->pool);
     vck_disk_close(volume->disk);
     volume->disk = NULL;

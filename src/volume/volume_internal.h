@@ -34,6 +34,7 @@ struct vck_volume {
     struct vck_pool pool;
     struct vck_damage damage;
 
+    uint32_t is_rekeying;         /* atomic */
     uint32_t flush_failed;        /* atomic: what is durable is unknown, writes fail */
     uint64_t foreground_requests; /* atomic */
     uint32_t rate_mib_s;          /* atomic */
@@ -58,5 +59,12 @@ struct vck_volume {
 
 /* A failed flush, wherever it happened. */
 void volume_note_flush_failure(struct vck_volume *volume);
+
+/* Whether a rekey is open now that the config has changed. */
+void volume_note_rekeying(struct vck_volume *volume);
+
+/* Everybody out, and nobody in until the view changes again. Under the control lock. */
+void volume_stop_traffic(struct vck_volume *volume) VCK_CAN_WAIT;
+void volume_show_settled(struct vck_volume *volume);
 
 #endif

@@ -10,6 +10,9 @@ static bool work_is_left(const struct vck_volume *volume, enum vck_direction dir
 {
     uint64_t offset = volume->config.offset_store->store->state.encrypted_offset_sectors;
 
+    /* When its boundary has arrived, a rekey still has to end. */
+    if (volume_is_rekeying(volume))
+        return true;
     return direction == VCK_ENCRYPTING ? offset < volume->config.data_sectors : offset > 0;
 }
 
@@ -124,6 +127,7 @@ void vck_volume_query(struct vck_volume *volume, struct vck_volume_status *ret_s
     status.is_read_only = volume->config.read_only;
     status.state = volume->state;
     status.direction = volume->direction;
+    status.is_rekeying = volume_is_rekeying(volume);
     status.bytes_per_s = volume->bytes_per_s;
     memcpy(status.error, volume->error, sizeof status.error);
     vck_spinlock_release(&volume->status_lock);
@@ -133,6 +137,10 @@ void vck_volume_query(struct vck_volume *volume, struct vck_volume_status *ret_s
     status.hot_sectors = view.lock_end - view.lock_first;
     /* While a batch is being written the durable boundary is still where the batch began. */
     status.encrypted_sectors = status.direction == VCK_ENCRYPTING ? view.cipher_end : view.hot_end;
+    if (status.is_rekeying) {
+        status.rekeyed_sectors = status.encrypted_sectors;
+        status.encrypted_sectors = status.total_sectors;
+    }
     *ret_status = status;
 }
 
@@ -147,6 +155,12 @@ static void reap(struct vck_volume *volume) VCK_CAN_WAIT
         vck_block_on(&volume->sweep_join.future);
     vck_sweep_fini(&volume->sweep);
     volume->sweep_exists = false;
+}
+
+bool volume_sweep_is_free(struct vck_volume *volume)
+{
+    reap(volume);
+    return !volume->sweep_exists;
 }
 
 /* Ready when the sweep is as somebody wants it. */
@@ -211,6 +225,8 @@ static void fill_target(struct vck_volume *volume, struct vck_sweep_target *targ
         .guard = &volume->guard,
         .store = volume->config.offset_store,
         .cipher = volume->config.cipher,
+        .above = volume->config.above,
+        .end_rekey = volume_is_rekeying(volume) ? volume_rekey_end : NULL,
         .data_start_lba = volume->config.data_start_lba,
         .data_sectors = volume->config.data_sectors,
         .sector_size_bytes = volume->config.sector_size_bytes,
@@ -256,7 +272,7 @@ static bool can_sweep(const struct vck_volume *volume)
            volume->config.offset_store->batch_sectors_max > 0;
 }
 
-static vck_status check_sweep(struct vck_volume *volume)
+vck_status volume_sweep_check(struct vck_volume *volume)
 {
     if (volume->detached)
         return VCK_DELETED;
@@ -312,13 +328,13 @@ static vck_status stop_sweep(struct vck_volume *volume) VCK_CAN_WAIT
     return sweep->record_left_open ? VCK_IO : VCK_OK;
 }
 
-static vck_status start_locked(struct vck_volume *volume, enum vck_direction direction) VCK_CAN_WAIT
+vck_status volume_sweep_start(struct vck_volume *volume, enum vck_direction direction)
 {
     bool left;
     vck_status status;
 
     reap(volume);
-    status = check_sweep(volume);
+    status = volume_sweep_check(volume);
     if (status)
         return status;
     if (volume->sweep_exists && volume->sweep.direction == direction) {
@@ -343,7 +359,7 @@ vck_status vck_volume_start(struct vck_volume *volume, enum vck_direction direct
     vck_status status;
 
     vck_mutex_acquire(&volume->control);
-    status = start_locked(volume, direction);
+    status = volume_is_rekeying(volume) ? VCK_BUSY : volume_sweep_start(volume, direction);
     vck_mutex_release(&volume->control);
     return status;
 }
@@ -353,9 +369,9 @@ vck_status vck_volume_resume(struct vck_volume *volume)
     vck_status status;
 
     vck_mutex_acquire(&volume->control);
-    status = check_sweep(volume);
+    status = volume_sweep_check(volume);
     if (status == VCK_OK)
-        status = start_locked(volume, volume->config.offset_store->store->state.direction);
+        status = volume_sweep_start(volume, volume->config.offset_store->store->state.direction);
     vck_mutex_release(&volume->control);
     return status;
 }
@@ -375,7 +391,7 @@ static vck_status pause_locked(struct vck_volume *volume) VCK_CAN_WAIT
     state = &volume->config.offset_store->store->state;
     if (state->intent != VCK_INTENT_RUN)
         return VCK_OK;
-    status = check_sweep(volume);
+    status = volume_sweep_check(volume);
     if (status == VCK_OK)
         status = record(volume, state->direction, VCK_INTENT_PAUSED);
     if (status == VCK_OK)
@@ -432,7 +448,7 @@ void volume_sweep_continue(struct vck_volume *volume, bool also_unrecorded)
     state = &volume->config.offset_store->store->state;
     wanted = state->intent == VCK_INTENT_RUN ||
              (also_unrecorded && state->intent == VCK_INTENT_UNRECORDED);
-    if (wanted && work_is_left(volume, state->direction) && check_sweep(volume) == VCK_OK) {
+    if (wanted && work_is_left(volume, state->direction) && volume_sweep_check(volume) == VCK_OK) {
         /* Its failure is in the status; the volume is served all the same. */
         if (begin_sweep(volume, state->direction) == VCK_OK)
             return;

@@ -14,4 +14,17 @@ void volume_sweep_halt(struct vck_volume *volume) VCK_CAN_WAIT;
 /* Ends it for good, with its record open when it is stuck; nobody is inside the guard any more. */
 void volume_sweep_end(struct vck_volume *volume) VCK_CAN_WAIT;
 
+/* Whether a sweep is possible at all: DELETED, UNSUPPORTED, READ_ONLY, IO. */
+vck_status volume_sweep_check(struct vck_volume *volume);
+/* Frees a sweep that has ended. True: there is none. */
+bool volume_sweep_is_free(struct vck_volume *volume) VCK_CAN_WAIT;
+/* Begins one, or lets the one that runs go on in this direction. */
+vck_status volume_sweep_start(struct vck_volume *volume, enum vck_direction direction) VCK_CAN_WAIT;
+
+/* ---- volume_rekey ---- */
+
+bool volume_is_rekeying(const struct vck_volume *volume);
+/* What a sweep calls at the end of a rekey. */
+vck_status volume_rekey_end(void *context);
+
 #endif

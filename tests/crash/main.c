@@ -80,10 +80,46 @@ static void again_and_again(struct scenario *s) VCK_CAN_WAIT
     }
 }
 
+/* A volume that is all ciphertext gets a new key, and maybe its old one back, and a new one. */
+static void new_key(struct scenario *s) VCK_CAN_WAIT
+{
+    scenario_start(s, VCK_ENCRYPTING);
+    scenario_sweep(s, 1000);
+    scenario_forget(s);
+    for (unsigned i = 0; i < 2; i++) {
+        scenario_rekey(s, false);
+        scenario_run(s, 100);
+        scenario_rekey(s, random_below(&s->random, 2));
+        if (random_below(&s->random, 2))
+            scenario_reattach(s);
+        scenario_sweep(s, 1000);
+        scenario_check_running(s);
+    }
+}
+
+/* Without anything beside it: every write of the beginning, of the batches and of the end. */
+static void new_key_alone(struct scenario *s) VCK_CAN_WAIT
+{
+    scenario_start(s, VCK_ENCRYPTING);
+    scenario_sweep(s, 1000);
+    scenario_forget(s);
+    scenario_rekey(s, false);
+    if (random_below(&s->random, 2)) {
+        scenario_sweep(s, 1 + (unsigned)random_below(&s->random, 3));
+        scenario_rekey(s, true);
+    }
+    scenario_sweep(s, 1000);
+    scenario_check_running(s);
+}
+
 static const struct plot plots[] = {
-    {"random", at_random},          {"old-record", old_record},
-    {"two-records", two_records},   {"foreign-writer", foreign_writer},
+    {"random", at_random},
+    {"old-record", old_record},
+    {"two-records", two_records},
+    {"foreign-writer", foreign_writer},
     {"re-attach", again_and_again},
+    {"new-key", new_key},
+    {"new-key-alone", new_key_alone},
 };
 
 /* ---- geometries ---- */

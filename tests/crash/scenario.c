@@ -186,6 +186,19 @@ void scenario_start(struct scenario *s, enum vck_direction direction)
     require(status == VCK_OK, s, "a sweep does not start");
 }
 
+void scenario_rekey(struct scenario *s, bool back)
+{
+    vck_status status;
+
+    run_to_boundary(s);
+    s->disk->inline_mode = true;
+    status = back ? vck_volume_rekey_back(s->volume) : vck_volume_rekey(s->volume);
+    s->disk->inline_mode = false;
+    require(status == VCK_OK || (back && status == VCK_NOT_FOUND) ||
+                (!back && status == VCK_VALIDATION_FAILED),
+            s, "a rekey does not start");
+}
+
 void scenario_pause(struct scenario *s)
 {
     vck_status status;
@@ -197,21 +210,25 @@ void scenario_pause(struct scenario *s)
     require(status == VCK_OK, s, "a sweep does not pause");
 }
 
-void scenario_sweep(struct scenario *s, unsigned batches)
+static uint64_t boundary_of(struct scenario *s)
 {
     struct vck_volume_status status;
-    uint64_t last;
 
     vck_volume_query(s->volume, &status);
-    last = status.encrypted_sectors;
+    return status.is_rekeying ? status.rekeyed_sectors : status.encrypted_sectors;
+}
+
+void scenario_sweep(struct scenario *s, unsigned batches)
+{
+    uint64_t last = boundary_of(s);
+
     for (unsigned i = 0; i < SWEEP_POLLS && batches && sweep_is_running(s); i++) {
         poll_sweep(s);
         if (s->disk->held_count)
             crash_disk_complete(s->disk, pick(s, s->disk->held_count));
-        vck_volume_query(s->volume, &status);
-        if (status.encrypted_sectors != last)
+        if (boundary_of(s) != last)
             batches--;
-        last = status.encrypted_sectors;
+        last = boundary_of(s);
     }
 }
 
@@ -251,6 +268,14 @@ static void detach(struct scenario *s) VCK_CAN_WAIT
 void scenario_reattach(struct scenario *s)
 {
     detach(s);
+    attach(s);
+}
+
+void scenario_forget(struct scenario *s)
+{
+    detach(s);
+    crash_disk_settle(s->disk);
+    truth_settle(&s->truth);
     attach(s);
 }
 
@@ -387,17 +412,29 @@ void scenario_end(struct scenario *s)
     crash_disk_free(s->disk);
 }
 
+/* In the direction, or, where a rekey is open, on or back. */
+static void random_start(struct scenario *s, enum vck_direction direction) VCK_CAN_WAIT
+{
+    struct vck_volume_status status;
+
+    vck_volume_query(s->volume, &status);
+    if (status.is_rekeying)
+        scenario_rekey(s, direction == VCK_DECRYPTING);
+    else
+        scenario_start(s, direction);
+}
+
 static void random_command(struct scenario *s) VCK_CAN_WAIT
 {
     switch (pick(s, 8)) {
     case 0:
     case 1:
     case 2:
-        scenario_start(s, VCK_ENCRYPTING);
+        random_start(s, VCK_ENCRYPTING);
         break;
     case 3:
     case 4:
-        scenario_start(s, VCK_DECRYPTING);
+        random_start(s, VCK_DECRYPTING);
         break;
     case 5:
         scenario_pause(s);

@@ -67,5 +67,9 @@ void scenario_flush(struct scenario *s) VCK_CAN_WAIT;
  * again. The history begins anew. */
 void scenario_foreign(struct scenario *s, bool first_replica_only) VCK_CAN_WAIT;
 void scenario_check_running(struct scenario *s) VCK_CAN_WAIT;
+/* Begins a rekey or goes on with it; back: turns it round. Where neither is possible, nothing. */
+void scenario_rekey(struct scenario *s, bool back) VCK_CAN_WAIT;
+/* Detached and attached; the history begins anew. */
+void scenario_forget(struct scenario *s) VCK_CAN_WAIT;
 
 #endif
