@@ -29,7 +29,8 @@ struct vck_key_backup {
 void vck_key_backup_fini(struct vck_key_backup *backup);
 
 /* Takes what a session knows: metadata as it is now, VMK, session->table. fini in every case.
- * BUSY: a rekey is open, whose second FVEK has no place in it; CRYPTO_FAILED, NO_MEMORY. PASSIVE. */
+ * BUSY: a rekey is open, whose second FVEK has no place in it; CRYPTO_FAILED, NO_MEMORY. PASSIVE.
+ */
 VCK_CHECKED vck_status vck_key_backup_take(struct vck_key_session *session, uint64_t created_s,
                                            struct vck_key_backup *ret_backup);
 

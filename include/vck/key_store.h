@@ -110,9 +110,9 @@ void vck_key_session_fini(struct vck_key_session *session);
 VCK_CHECKED vck_status vck_key_session_commit(struct vck_key_session *session) VCK_CAN_WAIT;
 
 /* Gives the volume a new VMK. session->table holds slots that wrap it already. BUSY: a sweep was
- * cut and its record is open (attaching the volume closes it), or a rekey is; otherwise as commit, and a replica
- * that fails ends it. After a failure either VMK opens the volume, with the slots made for it;
- * doing it again with a new session is safe. */
+ * cut and its record is open (attaching the volume closes it), or a rekey is; otherwise as commit,
+ * and a replica that fails ends it. After a failure either VMK opens the volume, with the slots
+ * made for it; doing it again with a new session is safe. */
 VCK_CHECKED vck_status vck_key_session_rotate(struct vck_key_session *session,
                                               struct vck_bytes new_vmk) VCK_CAN_WAIT;
 

@@ -103,7 +103,8 @@ VCK_CHECKED vck_status vck_store_inspect(struct vck_store *store,
                                          struct vck_disk *disk) VCK_CAN_WAIT;
 
 /* A store for a volume that is being made: nothing is read or written. header.salt is ignored.
- * UNSUPPORTED (vendor, version, sectors smaller than the disk's), INVALID_DATA, SIZE_MISMATCH, NO_MEMORY. */
+ * UNSUPPORTED (vendor, version, sectors smaller than the disk's), INVALID_DATA, SIZE_MISMATCH,
+ * NO_MEMORY. */
 VCK_CHECKED vck_status vck_store_init_new(struct vck_store *store, struct vck_disk *disk,
                                           const struct vck_block_header *header,
                                           const struct vck_block_metadata *metadata,

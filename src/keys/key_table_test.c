@@ -188,7 +188,7 @@ static void changes_only_what_it_is_told(void **state)
     for (uint32_t i = 3;; i++) {
         vck_status status =
             vck_key_table_add(table, make_test_slot((uint16_t)i, secret, BYTES(long_vmk), record));
-        assert_int_equal(status, i < 26 ? VCK_OK : VCK_DISK_FULL);
+        assert_int_equal(status, i < 23 ? VCK_OK : VCK_DISK_FULL);
         if (status != VCK_OK)
             break;
     }

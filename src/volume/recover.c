@@ -25,8 +25,8 @@ struct recovery {
     struct vck_offset_store *store;
     struct vck_store *meta;
     struct vck_disk *disk;
-    struct vck_cipher below;
-    struct vck_cipher above; /* without ops: plaintext */
+    const struct vck_cipher *below;
+    const struct vck_cipher *above; /* without ops: plaintext */
     struct vck_recovery *result;
     uint8_t *half;      /* one half of the journal */
     uint8_t *piece;     /* PIECE_BYTES of data */
@@ -144,8 +144,8 @@ static void transform_chunk(struct recovery *r, const struct vck_record *record,
                             uint64_t at_bytes)
 {
     bool is_up = record->direction == VCK_ENCRYPTING;
-    const struct vck_cipher *from = is_up ? &r->above : &r->below;
-    const struct vck_cipher *to = is_up ? &r->below : &r->above;
+    const struct vck_cipher *from = is_up ? r->above : r->below;
+    const struct vck_cipher *to = is_up ? r->below : r->above;
     uint64_t sector = at_bytes / sector_size(r);
     uint32_t inside = (uint32_t)(at_bytes % sector_size(r));
 
@@ -392,6 +392,8 @@ vck_status vck_recover(struct vck_offset_store *store, struct vck_cipher_supplie
                        struct vck_cipher_supplier *above, struct vck_recovery *ret_recovery)
 {
     struct vck_recovery result = {0};
+    struct vck_cipher below_cipher = {0};
+    struct vck_cipher above_cipher = {0};
     /* With room for every record of the journal, too large for a kernel's stack. */
     struct recovery *r = vck_alloc(sizeof(*r), RECOVER_TAG);
     vck_status status;
@@ -402,9 +404,11 @@ vck_status vck_recover(struct vck_offset_store *store, struct vck_cipher_supplie
     r->meta = store->store;
     r->disk = store->store->disk;
     r->result = &result;
-    status = below->acquire(below, &r->below);
+    r->below = &below_cipher;
+    r->above = &above_cipher;
+    status = below->acquire(below, &below_cipher);
     if (status == VCK_OK && above)
-        status = above->acquire(above, &r->above);
+        status = above->acquire(above, &above_cipher);
     if (status)
         goto out;
     r->half = vck_alloc_pages(store->area.half_bytes, RECOVER_TAG);
@@ -414,10 +418,10 @@ vck_status vck_recover(struct vck_offset_store *store, struct vck_cipher_supplie
     if (status == VCK_OK)
         *ret_recovery = result;
 out:
-    if (r->above.ops)
-        above->release(above, &r->above);
-    if (r->below.ops)
-        below->release(below, &r->below);
+    if (above_cipher.ops)
+        above->release(above, &above_cipher);
+    if (below_cipher.ops)
+        below->release(below, &below_cipher);
     free_recovery(r);
     return status;
 }
