@@ -24,10 +24,12 @@ static const struct vck_bytes probe = {probe_bytes, sizeof(probe_bytes)};
 static int parse_kind(const struct command *command, uint16_t type, enum vck_key_kdf_kind *ret_kind)
 {
     const char *name = command->values[OPTION_KDF];
-    if (type == VCK_KEY_RECOVERY) {
+    if (type == VCK_KEY_RECOVERY || type == VCK_KEY_TPM) {
         *ret_kind = VCK_KEY_HKDF;
-        return name == NULL ? EXIT_OK
-                            : report_usage(command, "a recovery key is random and takes no --kdf");
+        return name == NULL
+                   ? EXIT_OK
+                   : report_usage(command, "%s is random and takes no --kdf",
+                                  type == VCK_KEY_TPM ? "what a TPM seals" : "a recovery key");
     }
     if (name == NULL || strcmp(name, "argon2id") == 0)
         *ret_kind = VCK_KEY_ARGON2ID;

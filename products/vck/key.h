@@ -43,7 +43,8 @@ static inline struct vck_bytes key_access_vmk(const struct key_access *access)
     return (struct vck_bytes){access->vmk.data, access->vmk.size_bytes};
 }
 
-/* The VMK from --vmk-file, or of the slot that --key-file or what is typed opens. fini always. */
+/* The VMK from --vmk-file, or of the slot that --key-file, the TPM or what is typed opens. fini
+ * always. */
 int key_access_open(const struct command *command, const char *path, struct vck_disk *disk,
                     struct key_access *ret_access) VCK_CAN_WAIT;
 void key_access_fini(struct key_access *access);
@@ -71,6 +72,9 @@ struct new_slot {
     uint16_t type;
     struct secret_text secret;
     struct vck_key_kdf kdf;
+    uint8_t payload[VCK_KEY_PAYLOAD_BYTES_MAX]; /* of types that have one */
+    size_t payload_bytes;
+    const struct vck_key_slot *old; /* set before: that it replaces, or NULL */
 };
 
 /* The vck_key_type of --type. */
@@ -78,8 +82,9 @@ int slot_type(const struct command *command, uint16_t *ret_type);
 /* Reads or asks for the new secret, or makes it, and chooses the KDF. fini always. */
 int new_slot_read(const struct command *command, uint16_t type, struct new_slot *ret_slot);
 void new_slot_fini(struct new_slot *slot);
-/* The secret a slot of its type takes. */
+/* The secret a slot of its type takes, and the payload. */
 struct vck_bytes new_slot_secret(const struct new_slot *slot);
+struct vck_bytes new_slot_payload(const struct new_slot *slot);
 /* Shows a recovery key that was made, once. */
 void new_slot_show(const struct new_slot *slot);
 

@@ -9,6 +9,8 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_ALL] = {"--all", NULL, "every data volume, even while it is in use"},
     [OPTION_ALLOW_DISCARDS] = {"--allow-discards", NULL,
                                "pass on trims, which show what is unused"},
+    [OPTION_BOOT_CONFIG] = {"--boot-config", "FILE",
+                            "PCR 12 as the boot loader makes it of this vck.json"},
     [OPTION_CMDLINE] = {"--cmdline", "TEXT", "the kernel's command line (the one it runs with)"},
     [OPTION_DRY_RUN] = {"--dry-run", NULL,
                         "print what would be done, without keys, and do nothing"},
@@ -42,13 +44,18 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_NBD] = {"--nbd", "ADDRESS",
                     "the daemon's --nbd, for the URI (nbd.sock beside the control socket)"},
     [OPTION_NEW_KEY_FILE] = {"--new-key-file", "FILE",
-                             "take the new passphrase or key from FILE; - is standard input"},
+                             "take the new passphrase, key or PIN from FILE; - is standard input"},
     [OPTION_NEW_VMK] = {"--new-vmk", "FILE", "create FILE with a new random key"},
     [OPTION_NO_BOOT_ENTRY] = {"--no-boot-entry", NULL, "leave the firmware's boot entries alone"},
     [OPTION_NO_WAIT] = {"--no-wait", NULL, "return as soon as the sweep has started"},
     [OPTION_OSLOADER] = {"--osloader", "PATH", "what to start, on the volume (the running kernel)"},
     [OPTION_PARTITION] = {"--partition", "GUID",
                           "the volume's partition, where nothing else says which it is"},
+    [OPTION_PCR_VALUES] = {"--pcr-values", "FILE",
+                           "what PCRs are going to be, a line \"N: HEX\" for each (as now)"},
+    [OPTION_PCRS] = {"--pcrs", "LIST", "the PCRs to seal to, as 7,12 (7)"},
+    [OPTION_PIN] = {"--pin", NULL, "have the TPM ask for a PIN, too"},
+    [OPTION_PIN_FILE] = {"--pin-file", "FILE", "the PIN of a slot of the TPM; - is standard input"},
     [OPTION_READ_ONLY] = {"--read-only", NULL, "refuse writes"},
     [OPTION_REPAIR] = {"--repair", NULL, "make all replicas equal to the newest valid one"},
     [OPTION_ROOT] = {"--root", "FOLDER", "where the system is, when it is not this one"},
@@ -59,7 +66,8 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_SIZE] = {"--size", "BYTES", "how much to encrypt and decrypt (1G)"},
     [OPTION_SLOT] = {"--slot", "N", "the slot, 0 to 31"},
     [OPTION_SOCKET] = {"--socket", "PATH", "the daemon's control socket (/run/vck/control.sock)"},
-    [OPTION_TYPE] = {"--type", "TYPE", "passphrase, key-file or recovery (passphrase)"},
+    [OPTION_TPM] = {"--tpm", "TCTI", "which TPM, as tpm2-tss names it (device:/dev/tpmrm0)"},
+    [OPTION_TYPE] = {"--type", "TYPE", "passphrase, key-file, recovery or tpm (passphrase)"},
     [OPTION_UNLOCK] = {"--unlock", NULL, "open a key slot with what is typed on the terminal"},
     [OPTION_USE_REPLICA] = {"--use-replica", "N", "take replica N as the valid one"},
     [OPTION_VERSION] = {"--version", NULL, "print the version and exit"},
@@ -73,6 +81,7 @@ static const struct option_spec specs[OPTION_COUNT] = {
 #define QUERY   (OPTION_BIT(SOCKET) | OPTION_BIT(JSON))
 #define OFFLINE (OPTION_BIT(VMK_FILE) | OPTION_BIT(JSON))
 #define LOOK    (OFFLINE | OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(UNLOCK))
+#define BY_TPM  (OPTION_BIT(TPM) | OPTION_BIT(PIN_FILE))
 #define NEW_KEY                                                                                    \
     (OPTION_BIT(NEW_KEY_FILE) | OPTION_BIT(KDF) | OPTION_BIT(KDF_MEMORY) |                         \
      OPTION_BIT(KDF_PASSES) | OPTION_BIT(KDF_TIME))
@@ -84,7 +93,8 @@ static const struct verb verbs[] = {
          OPTION_BIT(GROW) | OPTION_BIT(SHRINK) | OPTION_BIT(FORCE) | NEW_KEY | OFFLINE,
      run_prepare},
     {"attach", "VOLUME", 1, 1, "open a volume and serve its decrypted data",
-     OPTION_BIT(VMK_FILE) | OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(NBD) | QUERY,
+     OPTION_BIT(VMK_FILE) | OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(NBD) | BY_TPM |
+         QUERY,
      run_attach},
     {"detach", "VOLUME", 0, 1, "stop serving a volume", OPTION_BIT(ALL) | HOST, run_detach},
     {"encrypt", "VOLUME", 1, 1, "encrypt the data in place", OPTION_BIT(NO_WAIT) | HOST,
@@ -107,7 +117,8 @@ static const struct verb verbs[] = {
      "list, test, add, remove, change, label, rotate, backup FILE, restore FILE or erase the key "
      "slots of a volume",
      OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(LABEL) | OPTION_BIT(TYPE) |
-         OPTION_BIT(FORCE) | OPTION_BIT(NEW_VMK) | NEW_KEY | OFFLINE,
+         OPTION_BIT(FORCE) | OPTION_BIT(NEW_VMK) | OPTION_BIT(BOOT_CONFIG) |
+         OPTION_BIT(PCR_VALUES) | OPTION_BIT(PCRS) | OPTION_BIT(PIN) | BY_TPM | NEW_KEY | OFFLINE,
      run_key},
     {"bench", "", 0, 0, "measure the cipher",
      OPTION_BIT(SIZE) | OPTION_BIT(LOCAL) | OPTION_BIT(XMM) | QUERY, run_bench},

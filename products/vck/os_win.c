@@ -21,9 +21,13 @@ static const struct verb driver_verb = {
 const struct os_words os_words = {
     .host = "driver",
     .more = "",
-    .absent_options = OPTION_BIT(NBD) | OPTION_BIT(SOCKET),
+    .absent_options = OPTION_BIT(NBD) | OPTION_BIT(SOCKET) | OPTION_BIT(TPM) |
+                      OPTION_BIT(PIN_FILE) | OPTION_BIT(PIN) | OPTION_BIT(PCRS) |
+                      OPTION_BIT(PCR_VALUES) | OPTION_BIT(BOOT_CONFIG),
     .option_help =
         {
+            [OPTION_NEW_KEY_FILE] = "take the new passphrase or key from FILE; - is standard input",
+            [OPTION_TYPE] = "passphrase, key-file or recovery (passphrase)",
             [OPTION_LOCAL] = "measure in this process, without the driver",
             [OPTION_SHRINK] = "make room by shrinking the mounted NTFS file system",
         },

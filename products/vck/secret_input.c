@@ -5,6 +5,7 @@
  */
 #include <string.h>
 #include "port/port.h"
+#include "products/vck/agent.h"
 #include "products/vck/key.h"
 #include "products/vck/os.h"
 #include "vck/disk_io.h"
@@ -137,7 +138,8 @@ int secret_ask_new(const struct command *command, const char *what, struct secre
 
 int secret_check_sources(const struct command *command)
 {
-    static const enum option_id sources[] = {OPTION_KEY_FILE, OPTION_NEW_KEY_FILE, OPTION_VMK_FILE};
+    static const enum option_id sources[] = {OPTION_KEY_FILE, OPTION_NEW_KEY_FILE, OPTION_PIN_FILE,
+                                             OPTION_VMK_FILE};
     unsigned count = 0;
     for (size_t i = 0; i < VCK_ARRAY_COUNT(sources); i++)
         if (option_given(command, sources[i]) && strcmp(command->values[sources[i]], "-") == 0)
@@ -196,6 +198,21 @@ static vck_status unlock(struct vck_disk *disk, struct key_access *access) VCK_C
     return vck_key_unlock(disk, &offer, os_stretcher(), &access->vmk, &access->unlocked);
 }
 
+/* By slots for which nothing but a PIN is typed. *ret_asked: there are some. */
+static vck_status unlock_by_agent(const struct command *command, struct vck_disk *disk,
+                                  struct key_access *access, bool *ret_asked) VCK_CAN_WAIT
+{
+    struct slot_agent agent;
+    const struct vck_key_offer offer = {
+        .agent = &agent.base, .has_number = access->has_number, .number = access->number};
+    slot_agent_init(&agent, command);
+    vck_status status =
+        vck_key_unlock(disk, &offer, os_stretcher(), &access->vmk, &access->unlocked);
+    *ret_asked = agent.asked > 0;
+    slot_agent_fini(&agent);
+    return status;
+}
+
 /* Somebody who types may slip. */
 static int ask_and_unlock(const struct command *command, const char *path, struct vck_disk *disk,
                           struct key_access *access) VCK_CAN_WAIT
@@ -227,8 +244,14 @@ int key_access_open(const struct command *command, const char *path, struct vck_
     if (option_given(command, OPTION_VMK_FILE))
         return key_read(command, &ret_access->vmk);
     ret_access->by_slot = true;
-    if (!option_given(command, OPTION_KEY_FILE))
+    if (!option_given(command, OPTION_KEY_FILE)) {
+        bool was_asked = false;
+        if (unlock_by_agent(command, disk, ret_access, &was_asked) == VCK_OK)
+            return EXIT_OK;
+        if (was_asked && !os_can_ask())
+            return report(command, EXIT_WRONG_KEY, "%s: no key slot opens by itself", path);
         return ask_and_unlock(command, path, disk, ret_access);
+    }
     code = secret_read(command, command->values[OPTION_KEY_FILE], &ret_access->secret);
     if (code != EXIT_OK)
         return code;

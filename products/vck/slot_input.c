@@ -6,6 +6,7 @@
 #include "port/port.h"
 #include "products/vck/key.h"
 #include "products/vck/os.h"
+#include "products/vck/tpm.h"
 
 #define SLOT_TAG        VCK_TAG('C', 's', 'l', 'o')
 #define PASSPHRASE_MIN  8u
@@ -66,9 +67,11 @@ int slot_type(const struct command *command, uint16_t *ret_type)
         *ret_type = VCK_KEY_FILE;
     else if (strcmp(name, "recovery") == 0)
         *ret_type = VCK_KEY_RECOVERY;
+    else if (strcmp(name, "tpm") == 0)
+        *ret_type = VCK_KEY_TPM;
     else
-        return report_usage(command, "--type is %s; passphrase, key-file or recovery is expected",
-                            name);
+        return report_usage(
+            command, "--type is %s; passphrase, key-file, recovery or tpm is expected", name);
     return EXIT_OK;
 }
 
@@ -80,6 +83,8 @@ int new_slot_read(const struct command *command, uint16_t type, struct new_slot 
         code = read_passphrase(command, &ret_slot->secret);
     else if (type == VCK_KEY_FILE)
         code = read_file(command, &ret_slot->secret);
+    else if (type == VCK_KEY_TPM)
+        code = tpm_slot_make(command, ret_slot->old, ret_slot);
     else
         code = make_recovery(command, &ret_slot->secret);
     return code == EXIT_OK ? kdf_choose(command, type, &ret_slot->kdf) : code;
@@ -95,9 +100,14 @@ struct vck_bytes new_slot_secret(const struct new_slot *slot)
     const struct secret_text *secret = &slot->secret;
     if (slot->type == VCK_KEY_PASSPHRASE)
         return secret->line;
-    if (slot->type == VCK_KEY_FILE)
+    if (slot->type == VCK_KEY_FILE || slot->type == VCK_KEY_TPM)
         return (struct vck_bytes){secret->bytes.data, secret->bytes.size_bytes};
     return (struct vck_bytes){secret->recovery, sizeof(secret->recovery)};
+}
+
+struct vck_bytes new_slot_payload(const struct new_slot *slot)
+{
+    return (struct vck_bytes){slot->payload, slot->payload_bytes};
 }
 
 void new_slot_show(const struct new_slot *slot)
@@ -151,7 +161,11 @@ int key_add_first(const struct command *command, const char *path, struct vck_di
 {
     const struct vck_bytes key = {vmk->data, vmk->size_bytes};
     const struct vck_key_slot_spec spec = {
-        .type = slot->type, .created_s = os_time_s(), .kdf = slot->kdf};
+        .type = slot->type,
+        .created_s = os_time_s(),
+        .kdf = slot->kdf,
+        .payload = new_slot_payload(slot),
+    };
     struct vck_key_session *session = vck_alloc(sizeof(*session), SLOT_TAG);
     if (session == NULL)
         return report(command, EXIT_FAILED, "no memory for the key slots");

@@ -10,6 +10,7 @@
 #include "products/vck/json.h"
 #include "products/vck/key_work.h"
 #include "products/vck/os.h"
+#include "products/vck/tpm.h"
 #include "vck/disk_io.h"
 
 #define WORK_TAG VCK_TAG('C', 'v', 'k', 'y')
@@ -20,7 +21,8 @@ const char *type_text(uint16_t type)
 {
     static const char *const texts[] = {[VCK_KEY_PASSPHRASE] = "passphrase",
                                         [VCK_KEY_FILE] = "key-file",
-                                        [VCK_KEY_RECOVERY] = "recovery"};
+                                        [VCK_KEY_RECOVERY] = "recovery",
+                                        [VCK_KEY_TPM] = "tpm"};
     return type < VCK_ARRAY_COUNT(texts) && texts[type] != NULL ? texts[type] : "unknown";
 }
 
@@ -30,10 +32,13 @@ static const char *kdf_name(const struct vck_key_kdf *kdf)
     return names[kdf->kind];
 }
 
-#define KDF_TEXT_BYTES 64
+#define KDF_TEXT_BYTES TPM_TEXT_BYTES
 static const char *kdf_text(const struct vck_key_slot *slot, char buffer[KDF_TEXT_BYTES])
 {
     struct vck_key_kdf kdf;
+    struct vck_bytes payload;
+    if (slot->type == VCK_KEY_TPM && vck_key_slot_payload(slot, &payload) == VCK_OK)
+        return tpm_slot_text(payload, buffer);
     if (vck_key_slot_kdf(slot, &kdf) != VCK_OK)
         snprintf(buffer, KDF_TEXT_BYTES, "-");
     else if (kdf.kind == VCK_KEY_ARGON2ID)
@@ -70,6 +75,21 @@ static void print_label(const char *label)
 
 /* ---- what there is ---- */
 
+static void print_policy_json(struct json *json, const struct vck_key_slot *slot)
+{
+    struct vck_tpm_policy policy = {0};
+    struct vck_bytes payload;
+    if (vck_key_slot_payload(slot, &payload) != VCK_OK ||
+        vck_tpm_policy_of(payload, &policy) != VCK_OK)
+        return;
+    json_array_begin(json, "pcrs");
+    for (unsigned i = 0; i < VCK_TPM_PCRS; i++)
+        if ((policy.pcrs >> i & 1u) != 0)
+            json_u64(json, NULL, i);
+    json_array_end(json);
+    json_bool(json, "pin", policy.has_pin);
+}
+
 static void print_slot_json(struct json *json, const struct vck_key_slot *slot)
 {
     struct vck_key_kdf kdf;
@@ -87,6 +107,8 @@ static void print_slot_json(struct json *json, const struct vck_key_slot *slot)
     json_u64(json, "kdf_passes", is_known ? kdf.passes : 0);
     json_u64(json, "kdf_memory_kib", is_known ? kdf.memory_kib : 0);
     json_u64(json, "kdf_lanes", is_known ? kdf.lanes : 0);
+    if (slot->type == VCK_KEY_TPM)
+        print_policy_json(json, slot);
     json_object_end(json);
 }
 
@@ -271,6 +293,7 @@ static int add(struct work *w) VCK_CAN_WAIT
     if (code == EXIT_OK) {
         spec.number = (uint16_t)w->number;
         spec.kdf = slot.kdf;
+        spec.payload = new_slot_payload(&slot);
         code = slot_put(w->command, &w->session, &spec, new_slot_secret(&slot), work_vmk(w));
     }
     if (code == EXIT_OK)
@@ -330,6 +353,7 @@ static int change(struct work *w) VCK_CAN_WAIT
         code = find_slot(w, &slot);
     if (code == EXIT_OK && strcmp(type_text(slot.type), "unknown") == 0)
         code = key_explain(w->command, w->path, VCK_UNSUPPORTED);
+    made.old = &slot;
     if (code == EXIT_OK)
         code = new_slot_read(w->command, slot.type, &made);
     if (code == EXIT_OK) {
@@ -339,6 +363,7 @@ static int change(struct work *w) VCK_CAN_WAIT
             .created_s = os_time_s(),
             .label = {(const uint8_t *)slot.label, strlen(slot.label)},
             .kdf = made.kdf,
+            .payload = new_slot_payload(&made),
         };
         code = slot_put(w->command, &w->session, &spec, new_slot_secret(&made), work_vmk(w));
     }
@@ -371,10 +396,13 @@ static int label(struct work *w) VCK_CAN_WAIT
 
 /* ---- which ---- */
 
-#define UNLOCK (OPTION_BIT(KEY_FILE) | OPTION_BIT(VMK_FILE))
+#define UNLOCK                                                                                     \
+    (OPTION_BIT(KEY_FILE) | OPTION_BIT(VMK_FILE) | OPTION_BIT(TPM) | OPTION_BIT(PIN_FILE))
 #define KDF_SET                                                                                    \
     (OPTION_BIT(KDF) | OPTION_BIT(KDF_MEMORY) | OPTION_BIT(KDF_PASSES) | OPTION_BIT(KDF_TIME))
 #define SECRET (OPTION_BIT(NEW_KEY_FILE) | KDF_SET | OPTION_BIT(FORCE))
+#define SEALED                                                                                     \
+    (OPTION_BIT(PCRS) | OPTION_BIT(PCR_VALUES) | OPTION_BIT(BOOT_CONFIG) | OPTION_BIT(PIN))
 
 static const struct action {
     const char *name;
@@ -384,10 +412,14 @@ static const struct action {
     int (*run)(struct work *work);
 } actions[] = {
     {"list", UNLOCK | OPTION_BIT(JSON), 0, 2, list},
-    {"test", OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(JSON), 0, 2, test},
-    {"add", UNLOCK | SECRET | OPTION_BIT(TYPE) | OPTION_BIT(SLOT) | OPTION_BIT(LABEL), 0, 2, add},
+    {"test",
+     OPTION_BIT(KEY_FILE) | OPTION_BIT(TPM) | OPTION_BIT(PIN_FILE) | OPTION_BIT(SLOT) |
+         OPTION_BIT(JSON),
+     0, 2, test},
+    {"add", UNLOCK | SECRET | SEALED | OPTION_BIT(TYPE) | OPTION_BIT(SLOT) | OPTION_BIT(LABEL), 0,
+     2, add},
     {"remove", UNLOCK | OPTION_BIT(SLOT) | OPTION_BIT(FORCE), OPTION_BIT(SLOT), 2, remove_slot},
-    {"change", UNLOCK | SECRET | OPTION_BIT(SLOT), 0, 2, change},
+    {"change", UNLOCK | SECRET | SEALED | OPTION_BIT(SLOT), 0, 2, change},
     {"label", UNLOCK | OPTION_BIT(SLOT) | OPTION_BIT(LABEL), OPTION_BIT(SLOT) | OPTION_BIT(LABEL),
      2, label},
     {"rotate", UNLOCK | OPTION_BIT(NEW_VMK) | OPTION_BIT(FORCE), 0, 2, key_rotate},

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 #include "port/port.h"
+#include "products/vck/agent.h"
 #include "products/vck/key_work.h"
 #include "products/vck/os.h"
 #include "vck/disk_io.h"
@@ -96,18 +97,51 @@ static int rewrap(struct work *w, const struct vck_key_slot *slot, const struct 
                     (struct vck_bytes){vmk->data, vmk->size_bytes});
 }
 
+/* A slot whose secret nobody types: the same secret wraps the new key. */
+static int rewrap_sealed(struct work *w, const struct vck_key_slot *slot,
+                         const struct vck_secret *vmk)
+{
+    struct vck_key_slot_spec spec = {
+        .type = slot->type,
+        .number = slot->number,
+        .created_s = slot->created_s,
+        .label = {(const uint8_t *)slot->label, strlen(slot->label)},
+    };
+    struct slot_agent agent;
+    struct vck_secret secret = {0};
+    slot_agent_init(&agent, w->command);
+    vck_status status = vck_key_slot_payload(slot, &spec.payload);
+    if (status == VCK_OK)
+        status = agent.base.secret(&agent.base, slot, spec.payload, &secret);
+    int code = status == VCK_OK
+                   ? slot_put(w->command, &w->session, &spec,
+                              (struct vck_bytes){secret.data, secret.size_bytes},
+                              (struct vck_bytes){vmk->data, vmk->size_bytes})
+                   : report(w->command, EXIT_REFUSED,
+                            "slot %u (%s) cannot be given the new key without its secret; --force "
+                            "removes such slots",
+                            slot->number, type_text(slot->type));
+    vck_secret_fini(&secret);
+    slot_agent_fini(&agent);
+    return code;
+}
+
 /* The slot that was opened needs no question; with --force the others go. */
 static int rotate_slot(struct work *w, const struct vck_key_slot *slot,
                        const struct vck_secret *vmk)
 {
     struct secret_text secret = {0};
+    struct vck_bytes payload;
+    bool is_sealed = vck_key_slot_payload(slot, &payload) == VCK_OK;
     if (w->access.by_slot && slot->number == w->access.unlocked.number)
-        return rewrap(w, slot, &w->access.secret, vmk);
+        return is_sealed ? rewrap_sealed(w, slot, vmk) : rewrap(w, slot, &w->access.secret, vmk);
     if (option_given(w->command, OPTION_FORCE)) {
         warn(w->command, "slot %u is removed", slot->number);
         vck_status status = vck_key_table_remove(w->session.table, slot->number);
         return status == VCK_OK ? EXIT_OK : key_explain(w->command, w->path, status);
     }
+    if (is_sealed)
+        return rewrap_sealed(w, slot, vmk);
     int code = find_secret(w, slot, &secret);
     if (code == EXIT_OK)
         code = rewrap(w, slot, &secret, vmk);

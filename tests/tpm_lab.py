@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A TPM 2.0 of its own (swtpm) behind a socket, for programs that take a TCTI of tpm2-tss, and
+tpm2-tools on it. Run as a program with the socket's name it is the way there: what comes in on
+standard input goes to the TPM, and back."""
+import os
+import select
+import socket
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+GET_CAPABILITY, FLUSH_CONTEXT, HANDLES = 0x17a, 0x165, 1
+
+
+def relay(path):
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(path)
+        while True:
+            ready, _, _ = select.select([0, connection], [], [])
+            if 0 in ready:
+                data = os.read(0, 65536)
+                if not data:
+                    return
+                connection.sendall(data)
+            if connection in ready:
+                data = connection.recv(65536)
+                if not data:
+                    return
+                os.write(1, data)
+
+
+class Tpm:
+    """Started, with nothing in it; ends with the with statement."""
+
+    def __init__(self, directory):
+        self.directory = Path(directory).absolute()
+        self.directory.mkdir(exist_ok=True)
+        self.socket = self.directory / "socket"
+        self.tcti = f"cmd:exec {sys.executable} {Path(__file__).absolute()} {self.socket}"
+        self.process = None
+        self.start()
+
+    def start(self):
+        """Again after stop: as a machine that was switched off and on."""
+        self.process = subprocess.Popen(
+            ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.directory}", "--server",
+             f"type=unixio,path={self.socket}", "--flags", "not-need-init,startup-clear"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        while not self.socket.exists():
+            assert self.process.poll() is None, self.process.stdout.read().decode()
+            time.sleep(0.02)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(60)
+        self.process.stdout.close()
+        self.socket.unlink(missing_ok=True)
+
+    def tool(self, name, *arguments, fails=False):
+        """A tool of tpm2-tools; what it prints."""
+        done = subprocess.run([f"tpm2_{name}", *map(str, arguments)], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
+                              cwd=self.directory, env={**os.environ, "TPM2TOOLS_TCTI": self.tcti})
+        output = done.stdout.decode(errors="replace")
+        assert (done.returncode != 0) == fails, f"tpm2_{name} {arguments}: {output}"
+        return output
+
+    def send(self, *commands):
+        """Sends commands (code, parameters) without sessions, and gives what comes back."""
+        answers = []
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.socket))
+            for code, parameters in commands:
+                connection.sendall(struct.pack(">HII", 0x8001, 10 + len(parameters), code) +
+                                   parameters)
+                answer = b""
+                while len(answer) < 10 or len(answer) < struct.unpack_from(">I", answer, 2)[0]:
+                    data = connection.recv(4096)
+                    assert data, "the TPM is gone"
+                    answer += data
+                assert answer[6:10] == bytes(4), (hex(code), answer.hex())
+                answers.append(answer[10:])
+        return answers
+
+    def loaded(self):
+        """Handles of what is loaded: objects and sessions, saved ones, too."""
+        handles = []
+        for answer in self.send(*((GET_CAPABILITY, struct.pack(">III", HANDLES, first, 64))
+                                  for first in (0x80000000, 0x02000000, 0x03000000))):
+            count = struct.unpack_from(">BII", answer)[2]
+            handles += struct.unpack_from(f">{count}I", answer, 9)
+        return handles
+
+    def flush(self):
+        """Tools leave what they loaded in a TPM that nobody manages."""
+        self.send(*((FLUSH_CONTEXT, struct.pack(">I", handle)) for handle in self.loaded()))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+if __name__ == "__main__":
+    relay(sys.argv[1])
