@@ -125,13 +125,28 @@ static vck_status fill_place(struct vck_control_host *control, struct place *pla
     return status;
 }
 
+/* Every record of a volume's state is sealed with a new salt. */
+static vck_status check_random(struct vck_explanation *ret_why) VCK_CAN_WAIT
+{
+    uint8_t salt[16];
+    vck_status status = vck_random(salt, sizeof(salt));
+
+    if (status)
+        vck_format(ret_why->text, sizeof(ret_why->text),
+                   "the system has no random numbers, without which no volume can be kept");
+    return status;
+}
+
 static vck_status open_disk(struct vck_control_host *control, const char *path,
                             const char *device_path, struct vck_disk **ret_disk,
                             struct vck_explanation *ret_why) VCK_CAN_WAIT
 {
-    struct place *place = place_create();
-    vck_status status;
+    struct place *place;
+    vck_status status = check_random(ret_why);
 
+    if (status)
+        return status;
+    place = place_create();
     if (!place)
         return VCK_NO_MEMORY;
     status = fill_place(control, place, path, device_path, ret_why);

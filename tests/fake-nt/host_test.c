@@ -248,6 +248,30 @@ static void a_wrong_key_undoes_everything(void **state) VCK_NO_ANALYSIS
     assert_int_equal(fake_system.handles, 0);
 }
 
+/* The linker puts this in the place of the port's. */
+static bool has_no_random;
+vck_status __real_vck_random(void *p, size_t size_bytes);
+vck_status __wrap_vck_random(void *p, size_t size_bytes);
+
+vck_status __wrap_vck_random(void *p, size_t size_bytes)
+{
+    return has_no_random ? VCK_CRYPTO_FAILED : __real_vck_random(p, size_bytes);
+}
+
+static void nothing_is_attached_without_random_numbers(void **state) VCK_NO_ANALYSIS
+{
+    struct driver_fixture *f = *state;
+
+    has_no_random = true;
+    assert_int_equal(driver_prepare(f, "D:", false), vck_status_to_nt(VCK_CRYPTO_FAILED));
+    has_no_random = false;
+    assert_false(is_filtered(f));
+    assert_true(is_unchanged(f));
+    assert_int_equal(fake_system.handles, 0);
+    assert_int_equal(driver_prepare(f, "D:", false), 0);
+    assert_int_equal(request(f, VCK_CODE_DETACH, "D:"), 0);
+}
+
 /* Whatever fails, nothing is left of the attempt. */
 static void prepare_with_failures(struct driver_fixture *f, bool of_memory) VCK_CAN_WAIT
 {
@@ -462,6 +486,7 @@ int main(void)
         TEST(a_volume_in_use_is_left_alone),
         TEST(a_late_device),
         TEST(a_wrong_key_undoes_everything),
+        TEST(nothing_is_attached_without_random_numbers),
         TEST(prepare_without_memory),
         TEST(prepare_without_the_system),
         TEST(no_disk),
