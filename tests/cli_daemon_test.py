@@ -99,7 +99,7 @@ def status(path="image"):
 
 @tap.test
 def attach_with_a_passphrase():
-    """attach --key-file: a slot's secret serves as the key; slots of an attached volume stay"""
+    """attach --key-file: a slot's secret serves as the key; whose daemon is not asked, is busy"""
     make_volume()
     Path("passphrase").write_text("a passphrase for a slot\n")
     Path("wrong").write_text("another passphrase\n")

@@ -300,7 +300,7 @@ def bad_requests():
         control.refused(PREPARE, {"volume_path": "/" + "x" * 2000}, INVALID_DATA, "too long")
         control.refused(PREPARE, prepare_message(key=bytes(2000)), INVALID_DATA, "vmk is too long")
         control.refused(GET_STATUS, [1, 2], INVALID_DATA, "not a map")
-        control.refused(0x226040, None, UNSUPPORTED, "no request has the code")
+        control.refused(0x2260fc, None, UNSUPPORTED, "no request has the code")
         for frame, says in ((b"abc", "3 bytes"), (bytes(FRAME_MAX + 1), "65537 bytes"),
                             (bytes(100000), "100000 bytes")):
             status, why = control.raw(frame)
@@ -401,11 +401,11 @@ def run_as_nobody():
             control.good(BENCH, {"size_bytes": MIB})
             for code in (START_ENCRYPT, START_DECRYPT, PAUSE, DETACH, RESUME):
                 control.refused(code, volume(), DENIED, "administrators")
-            for code in (PAUSE_OS_VOLUME, DETACH_ALL, 0x22a040):
+            for code in (PAUSE_OS_VOLUME, DETACH_ALL, 0x22a0fc):
                 control.refused(code, None, DENIED, "administrators")
             control.refused(PREPARE, prepare_message(), DENIED, "administrators")
             control.refused(BENCH, {"size_bytes": 2 << 30}, DENIED, "administrators")
-            control.refused(0x226040, None, UNSUPPORTED, "no request")
+            control.refused(0x2260fc, None, UNSUPPORTED, "no request")
         fails(errno.EACCES, nbd_open, "image")
         return 0
     except BaseException as failure:  # pylint: disable=broad-except

@@ -26,7 +26,8 @@ VCK_BEGIN_DECLS
 #define VCK_MSG_TEXT_BYTES_MAX  1023u /* of an explanation */
 #define VCK_MSG_VMK_BYTES_MAX   1024u
 #define VCK_MSG_BLOCK_BYTES_MAX 32768u /* of metadata_block; 512 of them count */
-#define VCK_MSG_COUNT_MAX       4096u  /* of array elements that are kept */
+#define VCK_MSG_TABLE_BYTES_MAX 24576u
+#define VCK_MSG_COUNT_MAX       4096u /* of array elements that are kept */
 
 enum vck_message_type {
     VCK_MESSAGE_NONE,  /* no bytes at all */
@@ -44,6 +45,8 @@ enum vck_message_type {
     VCK_MESSAGE_RATE_REQUEST,
     VCK_MESSAGE_DAMAGE_LIST,
     VCK_MESSAGE_TEXT,
+    VCK_MESSAGE_KEYS_REQUEST,
+    VCK_MESSAGE_KEYS_RESPONSE,
     VCK_MESSAGE_TYPE_COUNT
 };
 
@@ -167,6 +170,21 @@ struct vck_msg_text {
     const char *text;
 };
 
+struct vck_msg_keys_request {
+    const char *volume_path;
+    uint64_t base_generation; /* of the table that was edited; 0: there was none */
+    struct vck_bytes table;   /* sealed, without the zeroes at its end */
+    bool start_over;          /* optional */
+    struct vck_bytes vmk;     /* optional, to rotate: the one the volume has, and */
+    struct vck_bytes new_vmk; /* the one it gets */
+};
+
+struct vck_msg_keys_response {
+    uint64_t generation;
+    uint32_t replicas;
+    uint32_t failed_replicas;
+};
+
 /* What is wrong with a message, for an explanation. */
 enum vck_message_fault_kind {
     VCK_MESSAGE_NO_FAULT = 0,
@@ -240,6 +258,8 @@ VCK_MESSAGE_FUNCTIONS(bench_response, VCK_MESSAGE_BENCH_RESPONSE)
 VCK_MESSAGE_FUNCTIONS(rate_request, VCK_MESSAGE_RATE_REQUEST)
 VCK_MESSAGE_FUNCTIONS(damage_list, VCK_MESSAGE_DAMAGE_LIST)
 VCK_MESSAGE_FUNCTIONS(text, VCK_MESSAGE_TEXT)
+VCK_MESSAGE_FUNCTIONS(keys_request, VCK_MESSAGE_KEYS_REQUEST)
+VCK_MESSAGE_FUNCTIONS(keys_response, VCK_MESSAGE_KEYS_RESPONSE)
 
 VCK_END_DECLS
 

@@ -72,6 +72,21 @@ VCK_CHECKED vck_status vck_volume_unlock(struct vck_volume *volume,
  */
 vck_status vck_volume_detach(struct vck_volume *volume) VCK_CAN_WAIT;
 
+/* What others keep in the metadata of a volume, for as long as they work on it. */
+struct vck_volume_metadata {
+    struct vck_disk *disk;
+    struct vck_store *store; /* NULL: the volume has no key now */
+    bool flush_failed;       /* the work's answer: what is durable is unknown */
+};
+
+/* Calls `work` while nothing else writes metadata: the sweep stands at the end of a batch with its
+ * journal closed, or is stuck in one, and goes on afterwards if it ran. Requests go on meanwhile.
+ * DELETED; IO: a flush has failed before; otherwise what the work returns. PASSIVE. */
+VCK_CHECKED vck_status
+vck_volume_change_metadata(struct vck_volume *volume,
+                           vck_status (*work)(void *context, struct vck_volume_metadata *metadata),
+                           void *context) VCK_CAN_WAIT;
+
 struct vck_object *vck_volume_object(struct vck_volume *volume);
 void vck_volume_reference(struct vck_volume *volume);
 void vck_volume_release(struct vck_volume *volume VCK_TAKES);

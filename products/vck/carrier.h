@@ -17,6 +17,9 @@ void carrier_close(struct client *client);
  * VCK_FRAME_PREFIX_BYTES. */
 int carrier_exchange(struct client *client, size_t size, size_t *ret_size);
 
+/* Whether the host has the volume attached. Says nothing when it cannot be asked. */
+bool carrier_serves(const struct command *command, const char *path);
+
 /* Whether the host hides the metadata of path from everybody, because it is attached. Says nothing
  * when the host cannot be asked. */
 bool carrier_hides(const struct command *command, const char *path);

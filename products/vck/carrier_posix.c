@@ -15,24 +15,35 @@ const char *carrier_socket_path(const struct command *command)
     return path != NULL ? path : DEFAULT_SOCKET;
 }
 
-static int connect_to(struct client *client, const char *path)
+/* The socket, or -1 with errno. */
+static int connect_to(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path))
-        return report_usage(client->command, "--socket is %zu bytes long; at most %zu are possible",
-                            strlen(path), sizeof(address.sun_path) - 1);
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
     strcpy(address.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    client->carrier = fd;
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
-        return EXIT_OK;
-    return report(client->command, errno == EACCES ? EXIT_PERMISSION : EXIT_NO_HOST,
-                  "cannot reach the daemon at %s: %s; is vckd running?", path, strerror(errno));
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
 }
 
 int carrier_open(struct client *client)
 {
-    return connect_to(client, carrier_socket_path(client->command));
+    const char *path = carrier_socket_path(client->command);
+    client->carrier = connect_to(path);
+    if (client->carrier >= 0)
+        return EXIT_OK;
+    if (errno == ENAMETOOLONG)
+        return report_usage(client->command, "--socket is %zu bytes long; at most %zu are possible",
+                            strlen(path), sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
+    return report(client->command, errno == EACCES ? EXIT_PERMISSION : EXIT_NO_HOST,
+                  "cannot reach the daemon at %s: %s; is vckd running?", path, strerror(errno));
 }
 
 void carrier_close(struct client *client)
@@ -76,6 +87,20 @@ int carrier_exchange(struct client *client, size_t size, size_t *ret_size)
 {
     int code = send_frame(client, size);
     return code == EXIT_OK ? receive_frame(client, ret_size) : code;
+}
+
+bool carrier_serves(const struct command *command, const char *path)
+{
+    struct client client;
+    struct vck_msg_volume_status status = {0};
+    int fd = connect_to(carrier_socket_path(command));
+    if (fd < 0)
+        return false;
+    close(fd);
+    bool is_attached = client_open(&client, command) == EXIT_OK &&
+                       client_get_status(&client, path, &status) == EXIT_OK && status.is_attached;
+    client_close(&client);
+    return is_attached;
 }
 
 /* The daemon leaves the disk as it is. */

@@ -104,7 +104,7 @@ int carrier_exchange(struct client *client, size_t size, size_t *ret_size)
     return EXIT_OK;
 }
 
-bool carrier_hides(const struct command *command, const char *path)
+bool carrier_serves(const struct command *command, const char *path)
 {
     struct client client;
     struct vck_msg_volume_status status = {0};
@@ -112,8 +112,13 @@ bool carrier_hides(const struct command *command, const char *path)
     if (device == INVALID_HANDLE_VALUE)
         return false;
     CloseHandle(device);
-    bool is_hidden = client_open(&client, command) == EXIT_OK &&
-                     client_get_status(&client, path, &status) == EXIT_OK && status.is_attached;
+    bool is_attached = client_open(&client, command) == EXIT_OK &&
+                       client_get_status(&client, path, &status) == EXIT_OK && status.is_attached;
     client_close(&client);
-    return is_hidden;
+    return is_attached;
+}
+
+bool carrier_hides(const struct command *command, const char *path)
+{
+    return carrier_serves(command, path);
 }

@@ -118,7 +118,8 @@ static const struct verb verbs[] = {
      "slots of a volume",
      OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(LABEL) | OPTION_BIT(TYPE) |
          OPTION_BIT(FORCE) | OPTION_BIT(NEW_VMK) | OPTION_BIT(BOOT_CONFIG) |
-         OPTION_BIT(PCR_VALUES) | OPTION_BIT(PCRS) | OPTION_BIT(PIN) | BY_TPM | NEW_KEY | OFFLINE,
+         OPTION_BIT(PCR_VALUES) | OPTION_BIT(PCRS) | OPTION_BIT(PIN) | BY_TPM | NEW_KEY | OFFLINE |
+         HOST,
      run_key},
     {"bench", "", 0, 0, "measure the cipher",
      OPTION_BIT(SIZE) | OPTION_BIT(LOCAL) | OPTION_BIT(XMM) | QUERY, run_bench},

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * verb_key: the key slots of a volume that is not attached. Whoever changes them has shown that
- * they can open the volume.
+ * verb_key: the key slots of a volume. Whoever changes them has shown that they can open the
+ * volume. Of one that is attached they are read from the disk and written by its host.
  */
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
 #include "port/port.h"
+#include "products/vck/carrier.h"
 #include "products/vck/json.h"
 #include "products/vck/key_work.h"
 #include "products/vck/os.h"
@@ -227,6 +228,10 @@ static int test(struct work *w) VCK_CAN_WAIT
 
 int work_begin(struct work *w, unsigned flags, bool start_over)
 {
+    w->is_live = carrier_serves(w->command, w->path);
+    w->starts_over = start_over;
+    if (w->is_live)
+        flags = DISK_READ_ONLY | DISK_SHARED;
     int code = open_disk(w->command, w->path, flags, &w->disk);
     if (code == EXIT_OK)
         code = key_access_open(w->command, w->path, w->disk, &w->access);
@@ -239,6 +244,11 @@ int work_begin(struct work *w, unsigned flags, bool start_over)
         strcmp(w->command->operands[0], "add") == 0)
         warn(w->command, "--force gives up the slots that are there and begins anew");
     return status == VCK_OK ? EXIT_OK : key_explain(w->command, w->path, status);
+}
+
+int work_commit(struct work *w)
+{
+    return w->is_live ? live_change(w) : session_commit(w->command, w->path, &w->session);
 }
 
 static int find_slot(struct work *w, struct vck_key_slot *ret_slot)
@@ -297,7 +307,7 @@ static int add(struct work *w) VCK_CAN_WAIT
         code = slot_put(w->command, &w->session, &spec, new_slot_secret(&slot), work_vmk(w));
     }
     if (code == EXIT_OK)
-        code = session_commit(w->command, w->path, &w->session);
+        code = work_commit(w);
     if (code == EXIT_OK || code == EXIT_PROBLEMS) {
         new_slot_show(&slot);
         printf("key slot %u is made\n", w->number);
@@ -332,7 +342,7 @@ static int remove_slot(struct work *w) VCK_CAN_WAIT
                       "key slot %u is the last one: without it only the volume master key opens "
                       "%s; --force removes it all the same",
                       w->number, w->path);
-    code = session_commit(w->command, w->path, &w->session);
+    code = work_commit(w);
     if (code == EXIT_OK)
         printf("key slot %u is removed\n", w->number);
     return code;
@@ -368,7 +378,7 @@ static int change(struct work *w) VCK_CAN_WAIT
         code = slot_put(w->command, &w->session, &spec, new_slot_secret(&made), work_vmk(w));
     }
     if (code == EXIT_OK)
-        code = session_commit(w->command, w->path, &w->session);
+        code = work_commit(w);
     if (code == EXIT_OK || code == EXIT_PROBLEMS) {
         new_slot_show(&made);
         printf("key slot %u is changed\n", w->number);
@@ -391,7 +401,7 @@ static int label(struct work *w) VCK_CAN_WAIT
     vck_status status = vck_key_table_set_label(w->session.table, w->number, text);
     if (status != VCK_OK)
         return key_explain(w->command, w->path, status);
-    return session_commit(w->command, w->path, &w->session);
+    return work_commit(w);
 }
 
 /* ---- which ---- */
@@ -446,7 +456,7 @@ static int check_options(const struct command *command, const struct action *act
 {
     for (unsigned id = 0; id < OPTION_COUNT; id++) {
         bool is_given = option_given(command, id);
-        if (is_given && (action->options >> id & 1) == 0)
+        if (is_given && id != OPTION_SOCKET && (action->options >> id & 1) == 0)
             return report_usage(command, "%s takes no %s", action->name, option_name(id));
         if (!is_given && (action->needed >> id & 1) != 0)
             return report_usage(command, "%s needs %s", action->name, option_name(id));

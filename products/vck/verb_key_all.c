@@ -6,6 +6,7 @@
 #include <string.h>
 #include "port/port.h"
 #include "products/vck/agent.h"
+#include "products/vck/carrier.h"
 #include "products/vck/key_work.h"
 #include "products/vck/os.h"
 #include "vck/disk_io.h"
@@ -187,6 +188,8 @@ static int check_rekey(const struct work *w)
 
 static int write_rotation(struct work *w, const struct vck_secret *vmk) VCK_CAN_WAIT
 {
+    if (w->is_live)
+        return live_rotate(w, vmk);
     vck_status status =
         vck_key_session_rotate(&w->session, (struct vck_bytes){vmk->data, vmk->size_bytes});
     if (status == VCK_OK) {
@@ -201,6 +204,13 @@ static int write_rotation(struct work *w, const struct vck_secret *vmk) VCK_CAN_
         "%s: the rotation is not complete (%s); the old and the new slots open the volume; "
         "do it again",
         w->path, vck_status_text(status));
+}
+
+/* Nothing was written. */
+static bool was_refused(int code)
+{
+    return code == EXIT_REFUSED || code == EXIT_BUSY || code == EXIT_WRONG_KEY ||
+           code == EXIT_PERMISSION;
 }
 
 int key_rotate(struct work *w)
@@ -221,7 +231,7 @@ int key_rotate(struct work *w)
     bool is_untouched = code != EXIT_OK;
     if (code == EXIT_OK)
         code = write_rotation(w, &vmk);
-    if (has_file && is_made && (is_untouched || code == EXIT_REFUSED))
+    if (has_file && is_made && (is_untouched || was_refused(code)))
         key_remove_unused(w->command);
     vck_secret_fini(&vmk);
     return code;
@@ -349,21 +359,48 @@ static int open_backup(struct work *w, struct vck_key_backup *ret_backup)
     return code;
 }
 
+/* Only the slots, and only under the VMK that the volume has. */
+static int restore_live(struct work *w, const struct vck_key_backup *backup) VCK_CAN_WAIT
+{
+    const struct vck_bytes vmk = {backup->vmk.data, backup->vmk.size_bytes};
+    vck_status status = vck_key_session_open(&w->session, w->disk, vmk, true);
+    if (status == VCK_OK &&
+        memcmp(w->session.tables.volume_id, backup->volume_id, sizeof(backup->volume_id)) != 0)
+        status = VCK_VALIDATION_FAILED;
+    if (status == VCK_WRONG_KEY && option_given(w->command, OPTION_FORCE))
+        return report(w->command, EXIT_BUSY,
+                      "%s is attached; its metadata can only be restored when it is detached",
+                      w->path);
+    if (status == VCK_OK)
+        status = vck_secret_init_copy(&w->access.vmk, vmk);
+    if (status != VCK_OK)
+        return explain_restore(w, status);
+    w->starts_over = true;
+    memcpy(w->session.table, &backup->table, sizeof(backup->table));
+    return work_commit(w);
+}
+
+static int restore_to_disk(struct work *w, const struct vck_key_backup *backup) VCK_CAN_WAIT
+{
+    vck_status status =
+        vck_key_backup_restore(backup, w->disk, option_given(w->command, OPTION_FORCE));
+    return status == VCK_OK ? EXIT_OK : explain_restore(w, status);
+}
+
 int key_restore(struct work *w)
 {
     struct vck_key_backup *backup = vck_alloc_pages(sizeof(*backup), ALL_TAG);
     if (backup == NULL)
         return report(w->command, EXIT_FAILED, "no memory for the backup");
-    int code = open_disk(w->command, w->path, 0, &w->disk);
+    w->is_live = carrier_serves(w->command, w->path);
+    int code =
+        open_disk(w->command, w->path, w->is_live ? DISK_READ_ONLY | DISK_SHARED : 0, &w->disk);
     if (code == EXIT_OK)
         code = read_secret(w);
     if (code == EXIT_OK)
         code = open_backup(w, backup);
-    if (code == EXIT_OK) {
-        vck_status status =
-            vck_key_backup_restore(backup, w->disk, option_given(w->command, OPTION_FORCE));
-        code = status == VCK_OK ? EXIT_OK : explain_restore(w, status);
-    }
+    if (code == EXIT_OK)
+        code = w->is_live ? restore_live(w, backup) : restore_to_disk(w, backup);
     if (code == EXIT_OK)
         printf("%s has %u key slots again\n", w->path, vck_key_table_count(&backup->table));
     vck_key_backup_fini(backup);
@@ -391,22 +428,35 @@ static int confirm(const struct work *w)
     return report(w->command, EXIT_REFUSED, "nothing was changed");
 }
 
-int key_erase(struct work *w)
+static int report_unerased(const struct work *w, uint32_t failed)
+{
+    return report(w->command, EXIT_PROBLEMS,
+                  "%s: %u replicas could not be written and may "
+                  "still hold their slots",
+                  w->path, failed);
+}
+
+static int erase_from_disk(struct work *w) VCK_CAN_WAIT
 {
     uint32_t failed;
-    int code = open_disk(w->command, w->path, 0, &w->disk);
-    if (code == EXIT_OK)
-        code = confirm(w);
-    if (code != EXIT_OK)
-        return code;
     vck_status status = vck_key_erase(w->disk, &failed);
     if (status == VCK_IO && failed > 0)
-        return report(w->command, EXIT_PROBLEMS,
-                      "%s: %u replicas could not be written and may "
-                      "still hold their slots",
-                      w->path, failed);
-    if (status != VCK_OK)
-        return key_explain(w->command, w->path, status);
-    puts("all key slots are erased");
-    return EXIT_OK;
+        return report_unerased(w, failed);
+    return status == VCK_OK ? EXIT_OK : key_explain(w->command, w->path, status);
+}
+
+int key_erase(struct work *w)
+{
+    uint32_t failed = 0;
+    w->is_live = carrier_serves(w->command, w->path);
+    int code = w->is_live ? EXIT_OK : open_disk(w->command, w->path, 0, &w->disk);
+    if (code == EXIT_OK)
+        code = confirm(w);
+    if (code == EXIT_OK)
+        code = w->is_live ? live_erase(w, &failed) : erase_from_disk(w);
+    if (code == EXIT_OK && failed > 0)
+        code = report_unerased(w, failed);
+    if (code == EXIT_OK)
+        puts("all key slots are erased");
+    return code;
 }

@@ -23,6 +23,8 @@ const struct vck_code_info vck_code_table[VCK_CODE_COUNT] = {
     CODE(SET_RATE, RATE_REQUEST, EMPTY),
     CODE(DAMAGE, VOLUME_REQUEST, DAMAGE_LIST),
     CODE(LAST_ERROR, NONE, TEXT),
+    CODE(CHANGE_KEYS, KEYS_REQUEST, KEYS_RESPONSE),
+    CODE(ERASE_KEYS, VOLUME_REQUEST, KEYS_RESPONSE),
 };
 
 const struct vck_code_info *vck_code_find(uint32_t code)

@@ -90,6 +90,10 @@ void control_block_fini(struct control_block *block);
 /* The longer handlers. */
 VCK_CHECKED vck_status control_prepare(struct control_request *r, const void *message) VCK_CAN_WAIT;
 VCK_CHECKED vck_status control_attach(struct control_request *r, const void *message) VCK_CAN_WAIT;
+VCK_CHECKED vck_status control_change_keys(struct control_request *r,
+                                           const void *message) VCK_CAN_WAIT;
+VCK_CHECKED vck_status control_erase_keys(struct control_request *r,
+                                          const void *message) VCK_CAN_WAIT;
 VCK_CHECKED vck_status control_bench(struct control_request *r, const void *message) VCK_CAN_WAIT;
 
 #endif

@@ -526,6 +526,8 @@ static const struct handler handlers[VCK_CODE_COUNT] = {
     {VCK_CODE_SET_RATE, set_rate},
     {VCK_CODE_DAMAGE, list_damage},
     {VCK_CODE_LAST_ERROR, get_last_error},
+    {VCK_CODE_CHANGE_KEYS, control_change_keys},
+    {VCK_CODE_ERASE_KEYS, control_erase_keys},
 };
 
 static const struct handler *find_handler(uint32_t code)
@@ -543,6 +545,7 @@ union request_message {
     struct vck_msg_attach_request attach;
     struct vck_msg_bench_request bench;
     struct vck_msg_rate_request rate;
+    struct vck_msg_keys_request keys;
 };
 
 static vck_status decode(struct control_request *r, uint8_t *request, size_t size_bytes,

@@ -186,12 +186,12 @@ static void unknown_codes(void **state)
     struct test_host *host = *state;
 
     host->request_bytes = 0;
-    expect(host, test_send(host, 0x00226040, 100), VCK_UNSUPPORTED);
-    expect(host, test_send(host, 0x0022a040, 100), VCK_UNSUPPORTED);
+    expect(host, test_send(host, 0x002260fc, 100), VCK_UNSUPPORTED);
+    expect(host, test_send(host, 0x0022a0fc, 100), VCK_UNSUPPORTED);
     expect(host, test_send(host, UINT32_MAX, 100), VCK_UNSUPPORTED);
     host->caller.can_write = false;
-    expect(host, test_send(host, 0x0022a040, 100), VCK_PERMISSION_DENIED);
-    expect(host, test_send(host, 0x00226040, 100), VCK_UNSUPPORTED);
+    expect(host, test_send(host, 0x0022a0fc, 100), VCK_PERMISSION_DENIED);
+    expect(host, test_send(host, 0x002260fc, 100), VCK_UNSUPPORTED);
 }
 
 static void bad_messages(void **state)

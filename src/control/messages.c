@@ -109,6 +109,21 @@ static const struct message_field text_fields[] = {
     TEXT(text, text, true),
 };
 
+static const struct message_field keys_request_fields[] = {
+    PATH(keys_request, volume_path, true),
+    U64(keys_request, base_generation, true),
+    BYTES(keys_request, table, true, VCK_MSG_TABLE_BYTES_MAX),
+    BOOL(keys_request, start_over, false),
+    BYTES(keys_request, vmk, false, VCK_MSG_VMK_BYTES_MAX),
+    BYTES(keys_request, new_vmk, false, VCK_MSG_VMK_BYTES_MAX),
+};
+
+static const struct message_field keys_response_fields[] = {
+    U64(keys_response, generation, true),
+    U32(keys_response, replicas, true),
+    U32(keys_response, failed_replicas, true),
+};
+
 #define CHECK_SIZE(msg) _Static_assert(sizeof(struct vck_msg_##msg) <= MESSAGE_BYTES_MAX, #msg)
 CHECK_SIZE(volume_status);
 CHECK_SIZE(prepare_request);
@@ -136,6 +151,8 @@ static const struct message_shape shapes[VCK_MESSAGE_TYPE_COUNT] = {
     [VCK_MESSAGE_RATE_REQUEST] = SHAPE(rate_request),
     [VCK_MESSAGE_DAMAGE_LIST] = SHAPE(damage_list),
     [VCK_MESSAGE_TEXT] = SHAPE(text),
+    [VCK_MESSAGE_KEYS_REQUEST] = SHAPE(keys_request),
+    [VCK_MESSAGE_KEYS_RESPONSE] = SHAPE(keys_response),
 };
 
 const struct message_shape message_entry_shape = SHAPE(volume_entry);

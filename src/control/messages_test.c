@@ -120,6 +120,33 @@ static void lists_round_trip(void **state)
     assert_int_equal(fault.kind, VCK_MESSAGE_FAULT_LENGTH);
 }
 
+static void keys_round_trip(void **state)
+{
+    static const uint8_t table[VCK_MSG_TABLE_BYTES_MAX + 1] = {1, 2, 3};
+    static uint8_t large[VCK_FRAME_BYTES_MAX];
+    const struct vck_msg_keys_request in = {.volume_path = "/a",
+                                            .base_generation = UINT64_MAX,
+                                            .table = {table, VCK_MSG_TABLE_BYTES_MAX},
+                                            .start_over = true,
+                                            .vmk = {table, 3},
+                                            .new_vmk = {table, 2}};
+    struct vck_msg_keys_request out, more = in;
+    size_t size;
+
+    (void)state;
+    assert_int_equal(vck_msg_keys_request_encode(&in, large, sizeof(large), &size), VCK_OK);
+    assert_int_equal(vck_msg_keys_request_decode(large, size, &out, NULL), VCK_OK);
+    assert_string_equal(out.volume_path, "/a");
+    assert_true(out.base_generation == UINT64_MAX && out.start_over);
+    assert_int_equal(out.table.size_bytes, VCK_MSG_TABLE_BYTES_MAX);
+    assert_memory_equal(out.table.data, table, VCK_MSG_TABLE_BYTES_MAX);
+    assert_int_equal(out.vmk.size_bytes, 3);
+    assert_int_equal(out.new_vmk.size_bytes, 2);
+    more.table.size_bytes++;
+    assert_int_equal(vck_msg_keys_request_encode(&more, large, sizeof(large), &size),
+                     VCK_OUT_OF_RANGE);
+}
+
 /* Every message with its members zero. Arrays have no room, and need none. */
 static void zero_round_trip(void **state)
 {
@@ -366,7 +393,7 @@ static void codes(void **state)
         assert_true((info->code & 0xc000) == 0x4000 || (info->code & 0xc000) == 0x8000);
         assert_int_equal(vck_code_writes(info->code), (info->code & 0xc000) == 0x8000);
     }
-    assert_null(vck_code_find(0x00226040));
+    assert_null(vck_code_find(0x002260fc));
     assert_null(vck_code_find(0));
 }
 
@@ -376,6 +403,7 @@ int main(void)
         cmocka_unit_test(prepare_request_round_trip),
         cmocka_unit_test(status_round_trip),
         cmocka_unit_test(lists_round_trip),
+        cmocka_unit_test(keys_round_trip),
         cmocka_unit_test(zero_round_trip),
         cmocka_unit_test(encoding),
         cmocka_unit_test(encoder_bounds),

@@ -466,6 +466,29 @@ void volume_sweep_halt(struct vck_volume *volume)
     wait_until(volume, is_at_rest);
 }
 
+bool volume_sweep_hold(struct vck_volume *volume)
+{
+    const struct vck_sweep *sweep = &volume->sweep;
+    bool was_running;
+
+    reap(volume);
+    if (!volume->sweep_exists)
+        return false;
+    was_running = vck_sweep_phase(sweep) == VCK_SWEEP_RUNNING &&
+                  !__atomic_load_n(&sweep->stop_requested, __ATOMIC_ACQUIRE);
+    volume_sweep_halt(volume);
+    was_running &= has_ended(sweep) && sweep->status == VCK_OK && !sweep->record_left_open;
+    reap(volume);
+    return was_running;
+}
+
+/* What ran had its intent recorded, or did not need it. */
+void volume_sweep_let_go(struct vck_volume *volume, bool goes_on)
+{
+    if (goes_on)
+        volume_sweep_continue(volume, true);
+}
+
 void volume_sweep_end(struct vck_volume *volume)
 {
     if (!volume->sweep_exists)

@@ -11,6 +11,9 @@
 void volume_sweep_continue(struct vck_volume *volume, bool also_unrecorded) VCK_CAN_WAIT;
 /* Brings the sweep to a batch boundary (its intent stays "run") or finds it stuck. */
 void volume_sweep_halt(struct vck_volume *volume) VCK_CAN_WAIT;
+/* Halts it for a while and says whether it is to go on; let_go then lets it. */
+bool volume_sweep_hold(struct vck_volume *volume) VCK_CAN_WAIT;
+void volume_sweep_let_go(struct vck_volume *volume, bool goes_on) VCK_CAN_WAIT;
 /* Ends it for good, with its record open when it is stuck; nobody is inside the guard any more. */
 void volume_sweep_end(struct vck_volume *volume) VCK_CAN_WAIT;
 

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Key slots of attached volumes, asked for through the protocol. */
+#include "control_test.h"
+#include "vck/key_slot.h"
+#include "vck/key_store.h"
+
+#define PATH "/a"
+
+static const uint8_t next_key[32] = "the key of the day after";
+static const uint8_t secret[VCK_KEY_RECOVERY_BYTES] = "secret of sixtee";
+
+static struct vck_bytes bytes(const uint8_t *data, size_t size_bytes)
+{
+    return (struct vck_bytes){data, size_bytes};
+}
+
+static uint32_t send_message(struct test_host *host, uint32_t code, const void *message)
+{
+    assert_int_equal(vck_message_encode(vck_code_find(code)->request, message, host->request,
+                                        sizeof(host->request), &host->request_bytes),
+                     VCK_OK);
+    return test_send(host, code, sizeof(host->response));
+}
+
+static void attach(struct test_host *host, const uint8_t *key, size_t key_bytes)
+{
+    const struct vck_msg_prepare_request request = {.volume_path = PATH,
+                                                    .vmk = bytes(key, key_bytes)};
+
+    assert_int_equal(send_message(host, VCK_CODE_PREPARE, &request), 0);
+}
+
+static uint32_t send_path(struct test_host *host, uint32_t code)
+{
+    const struct vck_msg_volume_request request = {.volume_path = PATH};
+
+    return send_message(host, code, &request);
+}
+
+/* A table with one slot for the key, made of a table of that generation. */
+static void make_table(struct test_host *host, uint64_t base, struct vck_bytes key,
+                       struct vck_key_table *ret_table) VCK_NO_ANALYSIS
+{
+    const struct vck_key_slot_spec spec = {.type = VCK_KEY_RECOVERY};
+    struct vck_store store = {0};
+    uint8_t record[VCK_KEY_RECORD_BYTES_MAX];
+    uint32_t size;
+
+    assert_int_equal(vck_store_inspect(&store, &host->disks[0]->disk), VCK_OK);
+    vck_key_table_init(ret_table, store.header.volume_id);
+    assert_int_equal(vck_key_slot_make(&spec, store.header.volume_id, bytes(secret, sizeof(secret)),
+                                       key, NULL, record, &size),
+                     VCK_OK);
+    assert_int_equal(vck_key_table_add(ret_table, bytes(record, size)), VCK_OK);
+    assert_int_equal(vck_key_table_seal(ret_table, base + 1, key), VCK_OK);
+    vck_store_fini(&store);
+}
+
+static uint32_t change(struct test_host *host, uint64_t base, struct vck_bytes key,
+                       struct vck_bytes new_key)
+{
+    static struct vck_key_table table;
+    struct vck_msg_keys_request request = {
+        .volume_path = PATH, .base_generation = base, .new_vmk = new_key};
+
+    if (new_key.size_bytes > 0)
+        request.vmk = key;
+    make_table(host, base, new_key.size_bytes > 0 ? new_key : key, &table);
+    request.table = bytes(table.bytes, vck_key_table_size_bytes(&table));
+    return send_message(host, VCK_CODE_CHANGE_KEYS, &request);
+}
+
+static struct vck_msg_keys_response response_of(struct test_host *host)
+{
+    struct vck_msg_keys_response response = {0};
+
+    assert_int_equal(
+        vck_msg_keys_response_decode(host->response, host->response_bytes, &response, NULL),
+        VCK_OK);
+    return response;
+}
+
+static void expect(struct test_host *host, uint32_t nt, vck_status status, const char *says)
+{
+    assert_int_equal(nt, vck_status_to_nt(status));
+    assert_non_null(strstr(host->caller.last_error, says));
+}
+
+/* The status of opening the slot on the disk. */
+static vck_status unlock(struct test_host *host) VCK_NO_ANALYSIS
+{
+    const struct vck_key_offer offer = {.recovery = bytes(secret, sizeof(secret))};
+    struct vck_secret key = {0};
+    vck_status status = vck_key_unlock(&host->disks[0]->disk, &offer, NULL, &key, NULL);
+
+    vck_secret_fini(&key);
+    return status;
+}
+
+static void changes(void **state)
+{
+    struct test_host *host = *state;
+    struct vck_bytes key = bytes(test_key, sizeof(test_key));
+    struct vck_bytes none = {0};
+
+    test_make_volume(host, 0);
+    expect(host, change(host, 0, key, none), VCK_NOT_FOUND, "not attached");
+    attach(host, NULL, 0);
+    expect(host, change(host, 0, key, none), VCK_NOT_READY, "no key");
+    expect(host, send_path(host, VCK_CODE_DETACH), VCK_OK, "");
+    attach(host, test_key, sizeof(test_key));
+    assert_int_equal(change(host, 0, key, none), 0);
+    assert_int_equal(response_of(host).generation, 2);
+    assert_int_equal(response_of(host).replicas, 2);
+    assert_int_equal(response_of(host).failed_replicas, 0);
+    assert_int_equal(unlock(host), VCK_OK);
+    expect(host, change(host, 0, key, none), VCK_BUSY, "changed meanwhile");
+    expect(host, change(host, 2, bytes(next_key, 32), none), VCK_WRONG_KEY, "master key");
+    expect(host, change(host, 2, bytes(next_key, 32), key), VCK_WRONG_KEY, "master key");
+    host->caller.can_write = false;
+    expect(host, change(host, 2, key, none), VCK_PERMISSION_DENIED, "administrators");
+    expect(host, send_path(host, VCK_CODE_ERASE_KEYS), VCK_PERMISSION_DENIED, "administrators");
+    host->caller.can_write = true;
+    assert_int_equal(unlock(host), VCK_OK);
+    assert_int_equal(send_path(host, VCK_CODE_ERASE_KEYS), 0);
+    assert_int_equal(response_of(host).replicas, 2);
+    assert_int_equal(unlock(host), VCK_NOT_FOUND);
+}
+
+static void rotates(void **state)
+{
+    struct test_host *host = *state;
+    struct vck_bytes key = bytes(test_key, sizeof(test_key));
+
+    test_make_volume(host, 0);
+    attach(host, test_key, sizeof(test_key));
+    assert_int_equal(change(host, 0, key, (struct vck_bytes){0}), 0);
+    assert_int_equal(send_path(host, VCK_CODE_START_ENCRYPT), 0);
+    assert_int_equal(change(host, 2, key, bytes(next_key, sizeof(next_key))), 0);
+    assert_int_equal(unlock(host), VCK_OK);
+    /* What is written from now on is under the new key. */
+    assert_int_equal(send_path(host, VCK_CODE_PAUSE), 0);
+    assert_int_equal(send_path(host, VCK_CODE_DETACH), 0);
+    assert_int_equal(unlock(host), VCK_OK);
+    attach(host, next_key, sizeof(next_key));
+}
+
+static void refuses_what_is_no_table(void **state)
+{
+    struct test_host *host = *state;
+    static const uint8_t table[VCK_MSG_TABLE_BYTES_MAX] = {0};
+    const struct vck_msg_keys_request request = {.volume_path = PATH,
+                                                 .table = bytes(table, sizeof(table))};
+
+    test_make_volume(host, 0);
+    attach(host, test_key, sizeof(test_key));
+    assert_int_equal(send_message(host, VCK_CODE_CHANGE_KEYS, &request),
+                     vck_status_to_nt(VCK_INVALID_DATA));
+}
+
+/* With any operation failing the slot opens, or is reported not to be written. */
+static void survives_failing_io(void **state)
+{
+    struct test_host *host = *state;
+    struct vck_bytes key = bytes(test_key, sizeof(test_key));
+
+    for (uint64_t n = 1, has_failed = 1; has_failed; n++) {
+        memset(host->disks[0]->data, 0, TEST_DISK_BYTES);
+        test_make_volume(host, 0);
+        attach(host, test_key, sizeof(test_key));
+        assert_int_equal(change(host, 0, key, (struct vck_bytes){0}), 0);
+        host->disks[0]->fail_at = n;
+        uint32_t nt = change(host, 2, key, bytes(next_key, sizeof(next_key)));
+        has_failed = host->disks[0]->fail_at == 0;
+        host->disks[0]->fail_at = 0;
+        if (!has_failed)
+            assert_int_equal(nt, 0);
+        assert_int_equal(unlock(host), VCK_OK);
+        (void)send_path(host, VCK_CODE_DETACH);
+        assert_int_equal(unlock(host), VCK_OK);
+        assert_true(n < 1000);
+    }
+}
+
+static int set_up(void **state)
+{
+    *state = test_host_create();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    test_host_destroy(*state);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(changes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rotates, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refuses_what_is_no_table, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(survives_failing_io, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,341 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What is done to a volume while it is served: its key slots change under I/O and a sweep."""
+import contextlib
+import hashlib
+import json
+import os
+import random
+import re
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import jvck_oracle  # noqa: E402
+import key_oracle  # noqa: E402
+import tap  # noqa: E402
+
+try:
+    import nbd
+except ImportError as missing:
+    print(f"1..0 # SKIP {missing}: python3-libnbd is needed")
+    sys.exit(0)
+
+VCK, VCKD = os.environ["VCK"], os.environ["VCKD"]
+VMK = bytes(range(60, 92))
+MIB = 1 << 20
+OK, FAILED, USAGE, NOT_FOUND, WRONG_KEY, PERMISSION, PROBLEMS, BUSY, NO_DAEMON, REFUSED = range(10)
+CHEAP = ("--kdf", "pbkdf2", "--kdf-passes", 210000)
+HEADER = (512, 131072, 0, 2)
+FIRST, SECOND = b"the first passphrase", b"the second passphrase"
+OFFLINE = {"prepare", "info", "check"}
+
+
+def vck(verb, *arguments, code=OK, says=None):
+    socket = [] if verb in OFFLINE else ["--socket", "control.sock"]
+    done = subprocess.run([VCK, verb, *socket, *map(str, arguments)], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False)
+    output = done.stdout.decode() + done.stderr.decode()
+    assert done.returncode == code, f"{verb} {arguments}: {done.returncode}, not {code}: {output}"
+    assert says is None or re.search(says, output), f"{verb} {arguments}: no {says!r} in: {output}"
+    return done.stdout.decode()
+
+
+def wait_until(condition, seconds=300):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def sanitizer_runtime():
+    linked = subprocess.run(["ldd", Path(VCKD).parent / "vckd.so"], stdout=subprocess.PIPE,
+                            check=True, text=True).stdout
+    found = re.search(r"=> (\S+/lib[at]san\.so\S*)", linked)
+    return {"LD_PRELOAD": found[1]} if found else {}
+
+
+@contextlib.contextmanager
+def daemon():
+    with open("vckd.log", "ab") as log:
+        process = subprocess.Popen([VCKD, "--foreground", "--socket", "control.sock", "--nbd",
+                                    "nbd.sock"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                   env={**os.environ, **sanitizer_runtime()})
+    try:
+        wait_until(lambda: process.poll() is not None or subprocess.run(
+            [VCK, "list", "--socket", "control.sock"], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, check=False).returncode == 0)
+        assert process.poll() is None, Path("vckd.log").read_text()
+        yield process
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0, Path("vckd.log").read_text()
+        assert "ERROR: " not in Path("vckd.log").read_text(), Path("vckd.log").read_text()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def private(name, data):
+    Path(name).write_bytes(data)
+    os.chmod(name, 0o600)
+
+
+def make_volume(size=8 * MIB):
+    """An image with a slot for FIRST; what it holds."""
+    data = b"".join(hashlib.sha256(struct.pack("<I", i)).digest() for i in range(size // 32))
+    Path("image").write_bytes(data)
+    for name, secret in (("vmk", VMK), ("first", FIRST), ("second", SECOND), ("wrong", b"no key")):
+        private(name, secret)
+    vck("prepare", "--grow", "--metadata-size", "128K", "--vmk-file", "vmk", "image")
+    vck("key", "add", "--vmk-file", "vmk", "--new-key-file", "first", *CHEAP, "image")
+    return data
+
+
+def status():
+    return json.loads(vck("status", "--json", "image"))
+
+
+def boundary():
+    return status()["encrypted_sectors"]
+
+
+@contextlib.contextmanager
+def client():
+    handle = nbd.NBD()
+    handle.set_export_name("image")
+    handle.connect_unix("nbd.sock")
+    try:
+        yield handle
+    finally:
+        with contextlib.suppress(nbd.Error):
+            handle.shutdown()
+
+
+class Traffic:
+    """A client that reads and writes, and knows what has to be where, until it is stopped."""
+
+    def __init__(self, data):
+        self.data = bytearray(data)
+        self.is_over = False
+        self.requests = 0
+        self.failure = None
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        choice = random.Random(7)
+        try:
+            with client() as handle:
+                while not self.is_over:
+                    at = choice.randrange(len(self.data) // 512) * 512
+                    size = min(choice.randrange(1, 65) * 512, len(self.data) - at)
+                    if choice.random() < 0.5:
+                        self.data[at:at + size] = choice.randbytes(size)
+                        handle.pwrite(bytes(self.data[at:at + size]), at)
+                    else:
+                        assert handle.pread(size, at) == self.data[at:at + size], f"at {at}"
+                    self.requests += 1
+                    time.sleep(0.001)
+        except Exception as failure:  # to be told in the test's own thread
+            self.failure = failure
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def goes_on(self):
+        """Requests are still answered, and right."""
+        seen = self.requests
+        wait_until(lambda: self.requests > seen + 20 or self.failure)
+        assert self.failure is None, self.failure
+
+    def __exit__(self, kind, *_):
+        self.is_over = True
+        self.thread.join()
+        assert kind is not None or self.failure is None, self.failure
+
+
+def tables():
+    image = Path("image").read_bytes()
+    volume_id = image[-512:][32:48]
+    return key_oracle.read_tables(image, volume_id, HEADER), volume_id
+
+
+def opened_by(secret, number, vmk=VMK):
+    """All copies are there, the newest is authentic, and its slot opens."""
+    found, volume_id = tables()
+    assert len(found) == 4 and found[0].is_authentic(vmk) and found[3].is_authentic(vmk)
+    assert found[0].generation == found[1].generation == found[2].generation + 1
+    return found[0].slots[number].open(volume_id, secret) == vmk
+
+
+def check_content(expected):
+    with client() as handle:
+        assert handle.pread(len(expected), 0) == expected
+
+
+# ---- key slots ----
+
+@contextlib.contextmanager
+def busy_volume():
+    """Attached, with a slow sweep and with traffic; afterwards everything is as it was written."""
+    data = make_volume()
+    with daemon():
+        vck("attach", "--key-file", "first", "image")
+        vck("rate", "image", 1)
+        vck("encrypt", "--no-wait", "image")
+        with Traffic(data) as traffic:
+            yield traffic
+            traffic.goes_on()
+        assert status()["error"] is None
+        vck("rate", "image", 0)
+        vck("encrypt", "image")
+        check_content(traffic.data)
+        vck("detach", "image")
+
+
+@tap.test
+def slots_of_an_attached_volume():
+    """add, change, label, remove under I/O and a sweep: as on a volume at rest"""
+    with busy_volume() as traffic:
+        vck("key", "add", "--key-file", "first", "--new-key-file", "second", *CHEAP, "image",
+            says="slot 1 is made")
+        assert opened_by(SECOND, 1) and opened_by(FIRST, 0)
+        traffic.goes_on()
+        vck("key", "label", "--key-file", "first", "--slot", 1, "--label", "mine", "image")
+        vck("key", "test", "--key-file", "second", "image", says="slot 1")
+        vck("key", "list", "--key-file", "second", "image", says="mine")
+        record = tables()[0][0].slots[1].record
+        private("third", b"the third passphrase")
+        vck("key", "change", "--key-file", "second", "--new-key-file", "third", *CHEAP, "image")
+        assert opened_by(b"the third passphrase", 1)
+        assert record[160:208] not in Path("image").read_bytes()
+        vck("key", "remove", "--key-file", "third", "--slot", 0, "image")
+        vck("key", "test", "--key-file", "first", "image", code=WRONG_KEY)
+        vck("key", "remove", "--key-file", "third", "--slot", 1, "image", code=REFUSED,
+            says="last one")
+        assert status()["state"] in ("encrypting", "idle"), "the sweep goes on, or has ended"
+    with daemon():
+        vck("attach", "--key-file", "third", "image")
+        check_content(traffic.data)
+
+
+@tap.test
+def rotate_an_attached_volume():
+    """rotate under I/O and a sweep: the new key opens, the old one does not, the sweep goes on"""
+    with busy_volume() as traffic:
+        before = jvck_oracle.decode_block(Path("image").read_bytes()[-512:], VMK)
+        vck("key", "rotate", "--key-file", "first", "--new-vmk", "next", "image")
+        new = Path("next").read_bytes()
+        assert opened_by(FIRST, 0, vmk=new)
+        after = jvck_oracle.decode_block(Path("image").read_bytes()[-512:], new)
+        assert (before.key1, before.key2) == (after.key1, after.key2)
+        at = boundary()
+        wait_until(lambda: boundary() > at or status()["state"] == "idle")
+        traffic.goes_on()
+        vck("info", "--vmk-file", "vmk", "image", code=WRONG_KEY)
+        vck("info", "--vmk-file", "next", "image")
+        vck("key", "rotate", "--vmk-file", "next", "--force", "--new-vmk", "last", "image")
+    with daemon():
+        vck("attach", "--vmk-file", "next", "image", code=WRONG_KEY)
+        vck("attach", "--vmk-file", "last", "image")
+        check_content(traffic.data)
+
+
+@tap.test
+def backup_of_an_attached_volume():
+    """backup, erase and restore while it is attached; metadata are restored at rest only"""
+    with busy_volume() as traffic:
+        private("paper", b"passphrase of the backup")
+        vck("key", "backup", "--key-file", "first", "--new-key-file", "paper", *CHEAP, "image",
+            "backup")
+        vck("key", "erase", "--force", "image")
+        image = Path("image").read_bytes()
+        for area in key_oracle.areas(len(image), HEADER):
+            assert not any(image[area:area + 57344])
+        traffic.goes_on()
+        vck("key", "test", "--key-file", "first", "image", code=NOT_FOUND)
+        vck("key", "restore", "--key-file", "paper", "image", "backup", says="1 key slot")
+        assert opened_by(FIRST, 0)
+        vck("key", "rotate", "--key-file", "first", "image")
+        vck("key", "restore", "--key-file", "paper", "image", "backup", code=REFUSED,
+            says="another volume master key")
+        vck("key", "restore", "--force", "--key-file", "paper", "image", "backup", code=BUSY,
+            says="when it is detached")
+        vck("key", "test", "--key-file", "first", "image")
+
+
+@tap.test
+def refused_changes():
+    """a wrong secret, or a name that is taken, changes nothing of an attached volume"""
+    make_volume()
+    with daemon():
+        vck("attach", "--key-file", "first", "image")
+        before = Path("image").read_bytes()
+        add = ("key", "add", "--new-key-file", "second", *CHEAP)
+        vck(*add, "--key-file", "wrong", "image", code=WRONG_KEY)
+        vck(*add, "--vmk-file", "wrong", "image", code=WRONG_KEY, says="does not open")
+        vck(*add, "--key-file", "first", "--slot", 0, "image", code=REFUSED, says="taken")
+        vck("key", "remove", "--key-file", "first", "--slot", 5, "image", code=NOT_FOUND)
+        vck("key", "rotate", "--key-file", "first", "--new-vmk", "vmk", "image", code=REFUSED)
+        assert Path("image").read_bytes() == before
+
+
+@tap.test
+def killed_while_keys_change():
+    """a daemon that is killed between and in changes leaves slots that open and data that read"""
+    data = make_volume()
+    choice = random.Random(11)
+    for _ in range(3):
+        with contextlib.ExitStack() as stack:
+            process = stack.enter_context(killable())
+            vck("attach", "--key-file", "first", "image")
+            vck("rate", "image", 1)
+            vck("encrypt", "--no-wait", "image")
+            work = threading.Thread(target=change_until_killed)
+            work.start()
+            time.sleep(choice.random())
+            process.kill()
+            process.wait()
+            work.join()
+    with daemon():
+        vck("attach", "--key-file", "first", "image")
+        vck("encrypt", "image")
+        check_content(data)
+        vck("key", "rotate", "--key-file", "first", "--force", "image")
+        vck("detach", "image")
+        vck("check", "--key-file", "first", "image")
+
+
+def change_until_killed():
+    while subprocess.run([VCK, "key", "rotate", "--socket", "control.sock", "--force",
+                          "--key-file", "first", "image"], stdin=subprocess.DEVNULL,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                         check=False).returncode == 0:
+        pass
+
+
+@contextlib.contextmanager
+def killable():
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink("nbd.sock")
+    with open("vckd.log", "ab") as log:
+        process = subprocess.Popen([VCKD, "--foreground", "--socket", "control.sock", "--nbd",
+                                    "nbd.sock"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                   env={**os.environ, **sanitizer_runtime()})
+    try:
+        wait_until(lambda: process.poll() is not None or subprocess.run(
+            [VCK, "list", "--socket", "control.sock"], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, check=False).returncode == 0)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+tap.main()
