@@ -2,6 +2,7 @@
 """A TPM 2.0 of its own (swtpm) behind a socket, for programs that take a TCTI of tpm2-tss, and
 tpm2-tools on it. Run as a program with the socket's name it is the way there: what comes in on
 standard input goes to the TPM, and back."""
+import hashlib
 import os
 import select
 import socket
@@ -10,6 +11,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import key_oracle  # noqa: E402
 
 GET_CAPABILITY, FLUSH_CONTEXT, HANDLES = 0x17a, 0x165, 1
 
@@ -29,6 +33,15 @@ def relay(path):
                 if not data:
                     return
                 os.write(1, data)
+
+
+def sized(data):
+    return struct.pack(">H", len(data)) + data
+
+
+def pin_auth(pin):
+    """The authorization value of an object with a PIN."""
+    return hashlib.sha256(pin.encode()).digest().rstrip(b"\0")
 
 
 class Tpm:
@@ -96,6 +109,31 @@ class Tpm:
     def flush(self):
         """Tools leave what they loaded in a TPM that nobody manages."""
         self.send(*((FLUSH_CONTEXT, struct.pack(">I", handle)) for handle in self.loaded()))
+
+    def make_primary(self):
+        """The storage key by the template of the format, as primary.ctx; its public area."""
+        (self.directory / "unique").write_bytes(2 * (struct.pack("<H", 32) + bytes(128)))
+        self.tool("createprimary", "-C", "o", "-G", "ecc256:aes128cfb", "-g", "sha256", "-a",
+                  "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt",
+                  "-u", "unique", "-c", "primary.ctx")
+        self.tool("readpublic", "-c", "primary.ctx", "-o", "primary.pub")
+        self.flush()
+        return (self.directory / "primary.pub").read_bytes()[2:]
+
+    def seal(self, secret, values, pin=None):
+        """The payload of a slot whose object tpm2-tools made, sealed to {PCR: value}."""
+        public = self.make_primary()
+        head = key_oracle.Sealed(key_oracle.make_sealed(0 if pin is None else 1, values, bytes(32),
+                                                        b"", b""))
+        (self.directory / "policy").write_bytes(head.policy())
+        (self.directory / "plain").write_bytes(secret)
+        auth = () if pin is None else ("-p", "hex:" + pin_auth(pin).hex())
+        self.tool("create", "-C", "primary.ctx", "-i", "plain", "-L", "policy", "-g", "sha256",
+                  "-a", "fixedtpm|fixedparent" + ("" if pin else "|noda"), *auth, "-u", "made.pub",
+                  "-r", "made.priv")
+        self.flush()
+        made = [(self.directory / f"made.{part}").read_bytes()[2:] for part in ("pub", "priv")]
+        return key_oracle.make_sealed(head.flags, values, hashlib.sha256(public).digest(), *made)
 
     def __enter__(self):
         return self

@@ -9,7 +9,6 @@ import os
 import pty
 import re
 import select
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -91,26 +90,10 @@ def table():
 
 # ---- tpm2-tools as the other side ----
 
-def make_primary(tpm):
-    """The storage key by the template of the format, as primary.ctx, and its public area."""
-    coordinate = struct.pack("<H", 32) + bytes(128)
-    (tpm.directory / "unique").write_bytes(2 * coordinate)
-    tpm.tool("createprimary", "-C", "o", "-G", "ecc256:aes128cfb", "-g", "sha256", "-a",
-             "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt",
-             "-u", "unique", "-c", "primary.ctx")
-    tpm.tool("readpublic", "-c", "primary.ctx", "-o", "primary.pub")
-    tpm.flush()
-    return (tpm.directory / "primary.pub").read_bytes()[2:]
-
-
-def sized(data):
-    return struct.pack(">H", len(data)) + data
-
-
 def unseal_by_tools(tpm, sealed, auth=None, fails=False):
     """What the object of a slot gives tpm2-tools."""
-    (tpm.directory / "object.pub").write_bytes(sized(sealed.public))
-    (tpm.directory / "object.priv").write_bytes(sized(sealed.private))
+    (tpm.directory / "object.pub").write_bytes(tpm_lab.sized(sealed.public))
+    (tpm.directory / "object.priv").write_bytes(tpm_lab.sized(sealed.private))
     tpm.tool("load", "-C", "primary.ctx", "-u", "object.pub", "-r", "object.priv", "-c",
              "object.ctx")
     tpm.flush()
@@ -127,10 +110,6 @@ def unseal_by_tools(tpm, sealed, auth=None, fails=False):
     return None if fails else (tpm.directory / "secret").read_bytes()
 
 
-def pin_auth(pin):
-    return hashlib.sha256(pin.encode()).digest().rstrip(b"\0")
-
-
 @tap.test
 def opened_by_others():
     """add: tpm2-tools unseal what vck sealed, and the second implementation opens the slot"""
@@ -142,7 +121,7 @@ def opened_by_others():
         sealed = oracle.Sealed(slot.payload)
         assert (slot.type, slot.label, sealed.has_pin()) == (oracle.TPM, "here", False)
         assert sealed.values == here.pcrs(7, 12)
-        public = make_primary(here.tpm)
+        public = here.tpm.make_primary()
         assert sealed.primary_digest == hashlib.sha256(public).digest()
         assert sealed.public[8:10] == b"\0\x20" and sealed.public[10:42] == sealed.policy()
         secret = unseal_by_tools(here.tpm, sealed)
@@ -161,36 +140,10 @@ def opened_by_others_with_a_pin():
         slots, volume_id = table()
         sealed = oracle.Sealed(slots.slots[0].payload)
         assert sealed.has_pin() and sealed.public[10:42] == sealed.policy()
-        make_primary(here.tpm)
-        unseal_by_tools(here.tpm, sealed, pin_auth("another PIN"), fails=True)
-        secret = unseal_by_tools(here.tpm, sealed, pin_auth(PIN))
+        here.tpm.make_primary()
+        unseal_by_tools(here.tpm, sealed, tpm_lab.pin_auth("another PIN"), fails=True)
+        secret = unseal_by_tools(here.tpm, sealed, tpm_lab.pin_auth(PIN))
         assert slots.slots[0].open(volume_id, secret) == VMK
-
-
-def sealed_by_tools(here, secret, pcrs, pin=None):
-    """A payload whose object tpm2-tools made."""
-    tpm, public = here.tpm, make_primary(here.tpm)
-    values = here.pcrs(*pcrs)
-    flags = 0 if pin is None else 1
-    if len(pcrs) <= 8:  # what the tools can do
-        tpm.tool("startauthsession", "-S", "trial.ctx")
-        tpm.tool("policypcr", "-S", "trial.ctx", "-l", "sha256:" + ",".join(map(str, pcrs)), "-L",
-                 "policy")
-        if pin is not None:
-            tpm.tool("policyauthvalue", "-S", "trial.ctx", "-L", "policy")
-        tpm.flush()
-    else:
-        head = oracle.Sealed(oracle.make_sealed(flags, values, bytes(32), b"", b""))
-        (tpm.directory / "policy").write_bytes(head.policy())
-    (tpm.directory / "plain").write_bytes(secret)
-    auth = () if pin is None else ("-p", "hex:" + pin_auth(pin).hex())
-    tpm.tool("create", "-C", "primary.ctx", "-i", "plain", "-L", "policy", "-g", "sha256", "-a",
-             "fixedtpm|fixedparent" + ("" if pin else "|noda"), *auth, "-u", "made.pub", "-r",
-             "made.priv")
-    tpm.flush()
-    made = [(tpm.directory / f"made.{part}").read_bytes()[2:] for part in ("pub", "priv")]
-    return oracle.make_sealed(flags, values, hashlib.sha256(public).digest(),
-                              *made)
 
 
 def put_slots(*records):
@@ -216,9 +169,9 @@ def made_by_others():
         for pcr in (0, 5, 12, 23):
             here.extend(pcr, bytes([pcr]))
         secrets = [os.urandom(32) for _ in range(3)]
-        put_slots(make_slot(2, secrets[0], sealed_by_tools(here, secrets[0], [7])),
-                  make_slot(3, secrets[1], sealed_by_tools(here, secrets[1], every)),
-                  make_slot(9, secrets[2], sealed_by_tools(here, secrets[2], [0, 12], PIN)))
+        put_slots(make_slot(2, secrets[0], here.tpm.seal(secrets[0], here.pcrs(7))),
+                  make_slot(3, secrets[1], here.tpm.seal(secrets[1], here.pcrs(*every))),
+                  make_slot(9, secrets[2], here.tpm.seal(secrets[2], here.pcrs(0, 12), PIN)))
         here.opens(says=r"slot 2 \(tpm\) opens")
         here.opens("--slot", "3", says=r"slot 3 \(tpm\) opens")
         here.opens("--slot", "9", "--pin-file", "pin", says=r"slot 9 \(tpm\) opens")
@@ -326,7 +279,7 @@ def an_owner():
         here.add(code=FAILED, says="owner has set an authorization")
         here.opens(code=WRONG_KEY, says="owner has set an authorization")
         here.tpm.tool("changeauth", "-c", "owner", "-p", "ownerauth")
-        make_primary(here.tpm)
+        here.tpm.make_primary()
         here.tpm.tool("evictcontrol", "-C", "o", "-c", "primary.ctx", "0x81000001")
         here.tpm.flush()
         here.tpm.tool("changeauth", "-c", "owner", "ownerauth")

@@ -9,6 +9,7 @@
 #ifndef VCK_BOOT_CONFIG_H
 #define VCK_BOOT_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "vck/bytes.h"
@@ -30,6 +31,13 @@ enum vck_boot_mode {
     VCK_BOOT_PATCH,   /* the partition's own handle, its functions replaced */
 };
 
+/* Whether key slots of a TPM are tried, and which. */
+struct vck_boot_tpm {
+    bool is_wanted;
+    bool has_slot; /* only the slot `slot` */
+    uint32_t slot;
+};
+
 struct vck_boot_config {
     struct vck_guid partition_guid;       /* the GPT unique partition GUID, never zero */
     char osloader[VCK_BOOT_PATH_BYTES];   /* on the volume; begins with and uses backslashes */
@@ -38,6 +46,7 @@ struct vck_boot_config {
     struct vck_secret vmk;                /* no data: not in the file */
     uint32_t timeout_s;                   /* how long a question waits for a key; 0: for ever */
     enum vck_boot_mode mode;
+    struct vck_boot_tpm tpm;
     char passed_over[32]; /* the first name that says nothing to this version, cut; or empty */
 };
 

@@ -8,6 +8,7 @@
  */
 #include "overlay.h"
 #include "path.h"
+#include "tpm.h"
 #include "vck/log.h"
 #include "vck/provider.h"
 #include "vck/secret.h"
@@ -287,6 +288,14 @@ static void boot_volume(efi_handle partition, struct vck_volume *volume,
 
 /* ---- an attempt ---- */
 
+/* By the TPM, where it is wanted and helps; else by whoever is there. */
+static vck_status find_key(struct vck_disk *disk, struct vck_boot_config *config) VCK_CAN_WAIT
+{
+    if (config->tpm.is_wanted && unlock_by_tpm(disk, config, &config->vmk) == VCK_OK)
+        return VCK_OK;
+    return unlock_by_prompt(disk, config->timeout_s, &config->vmk);
+}
+
 /* config->vmk is filled when it was not there. *ret_said: why it failed has been said. */
 static vck_status unlock(struct vck_disk *disk, struct vck_boot_config *config,
                          struct vck_volume **ret_volume, bool *ret_said) VCK_CAN_WAIT
@@ -298,7 +307,7 @@ static vck_status unlock(struct vck_disk *disk, struct vck_boot_config *config,
     if (config->vmk.data != NULL)
         vck_uefi_say("Warning: the key is in %s; whoever has the disk has the key.", CONFIG_PATH);
     else
-        status = unlock_by_prompt(disk, config->timeout_s, &config->vmk);
+        status = find_key(disk, config);
     *ret_said = status != VCK_OK;
     if (status == VCK_OK)
         status = attach(disk, config, ret_volume);

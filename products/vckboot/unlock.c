@@ -1,18 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unlock.h"
-#include "line.h"
 #include "vck/key_store.h"
 #include "vckboot.h"
 
 #define TRIES 3u
-
-/* All that a try leaves in memory, in one place to be wiped. */
-struct typed {
-    struct line line;
-    uint8_t text[LINE_TEXT_BYTES];
-    size_t text_bytes;
-    uint8_t recovery[VCK_KEY_RECOVERY_BYTES];
-};
 
 /* ---- typing ---- */
 
@@ -44,6 +35,16 @@ static vck_status read_line(struct line *line, uint32_t timeout_s)
     } while (event != LINE_DONE && event != LINE_ESCAPED);
     vck_uefi_print("\r\n");
     return event == LINE_DONE ? VCK_OK : VCK_CANCELLED;
+}
+
+vck_status typed_read(struct typed *typed, uint32_t timeout_s)
+{
+    vck_status status = read_line(&typed->line, timeout_s);
+
+    if (status)
+        return status;
+    return line_text(&typed->line, typed->text, &typed->text_bytes) == VCK_OK ? VCK_OK
+                                                                              : VCK_WRONG_KEY;
 }
 
 /* ---- a try ---- */
@@ -119,15 +120,13 @@ static vck_status ask_once(struct vck_disk *disk, uint32_t timeout_s, struct typ
     vck_status status;
 
     vck_uefi_say("Passphrase or recovery key, Esc to go on without:");
-    status = read_line(&typed->line, timeout_s);
+    status = typed_read(typed, timeout_s);
     if (status == VCK_TIMEOUT)
         vck_uefi_say("Nobody answered; going on with the next boot entry.");
-    if (status)
+    if (status == VCK_TIMEOUT || status == VCK_CANCELLED)
         return VCK_CANCELLED;
-    if (line_text(&typed->line, typed->text, &typed->text_bytes) == VCK_OK)
+    if (status == VCK_OK)
         status = try_typed(disk, typed, ret_vmk);
-    else
-        status = VCK_WRONG_KEY;
     if (status)
         say_why(status);
     return status;

@@ -7,6 +7,9 @@
 /* The longest key as base64, and a NUL. */
 #define KEY_TEXT_BYTES ((VCK_HANDOVER_VMK_BYTES_MAX + 2) / 3 * 4 + 1)
 
+/* The number of a key slot. */
+#define SLOT_MAX 31u
+
 struct reading {
     struct json json;
     struct vck_boot_config config;
@@ -156,7 +159,48 @@ static bool read_vmk(struct reading *r)
     return ok && !r->no_memory;
 }
 
-/* ---- the object ---- */
+/* ---- the objects ---- */
+
+static bool pass_unknown(struct reading *r, const char *name)
+{
+    if (r->config.passed_over[0] == 0)
+        (void)vck_format(r->config.passed_over, sizeof(r->config.passed_over), "%s", name);
+    return vck_json_pass_over(&r->json);
+}
+
+static bool read_name(struct reading *r, char *name, size_t capacity_bytes)
+{
+    return vck_json_string(&r->json, name, capacity_bytes) &&
+           vck_json_expect(&r->json, ':', "a colon is expected after a name");
+}
+
+static bool read_tpm_member(struct reading *r)
+{
+    char name[64];
+
+    if (!read_name(r, name, sizeof(name)))
+        return false;
+    if (!is_same(name, "slot"))
+        return pass_unknown(r, name);
+    if (r->config.tpm.has_slot)
+        return vck_json_wrong(&r->json, "a name is there twice");
+    r->config.tpm.has_slot = true;
+    return vck_json_u32(&r->json, SLOT_MAX, &r->config.tpm.slot);
+}
+
+static bool read_tpm(struct reading *r)
+{
+    r->config.tpm.is_wanted = true;
+    if (!vck_json_expect(&r->json, '{', "tpm is an object: { is expected"))
+        return false;
+    if (vck_json_take(&r->json, '}'))
+        return true;
+    do {
+        if (!read_tpm_member(r))
+            return false;
+    } while (vck_json_take(&r->json, ','));
+    return vck_json_expect(&r->json, '}', "a comma or } is expected");
+}
 
 static const struct {
     const char *name;
@@ -170,21 +214,14 @@ static const struct {
     {"vmk", read_vmk, false},
     {"timeout", read_timeout, false},
     {"mode", read_mode, false},
+    {"tpm", read_tpm, false},
 };
-
-static bool pass_unknown(struct reading *r, const char *name)
-{
-    if (r->config.passed_over[0] == 0)
-        (void)vck_format(r->config.passed_over, sizeof(r->config.passed_over), "%s", name);
-    return vck_json_pass_over(&r->json);
-}
 
 static bool read_member(struct reading *r)
 {
     char name[64];
 
-    if (!vck_json_string(&r->json, name, sizeof(name)) ||
-        !vck_json_expect(&r->json, ':', "a colon is expected after a name"))
+    if (!read_name(r, name, sizeof(name)))
         return false;
     for (size_t i = 0; i < VCK_ARRAY_COUNT(fields); i++) {
         if (!is_same(fields[i].name, name))

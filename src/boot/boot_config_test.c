@@ -51,7 +51,7 @@ static void test_least(void **state)
 static void test_everything(void **state)
 {
     struct vck_boot_config config = parse_good(
-        "\xef\xbb\xbf\r\n{\t\"mode\" : \"patch\",\n \"tpm\": {\"pcrs\": [7, 11], \"x\": [[], {}, "
+        "\xef\xbb\xbf\r\n{\t\"mode\" : \"patch\",\n \"what\": {\"pcrs\": [7, 11], \"x\": [[], {}, "
         "[{\"y\": null}]]},\n\"options\":\"root=/dev/mapper/os \\\"q\\\" \\u00e4\\ud83d\\ude00\","
         "\"vmk\": \"AAECAw==\", \"initrd\": \"boot/initrd.img\", \"osloader\": \"/boot/vmlinuz\","
         "\"timeout\": 0, \"later\": -1.5e3, \"partition_guid\": "
@@ -59,7 +59,8 @@ static void test_everything(void **state)
 
     (void)state;
     assert_int_equal(config.mode, VCK_BOOT_PATCH);
-    assert_string_equal(config.passed_over, "tpm");
+    assert_string_equal(config.passed_over, "what");
+    assert_false(config.tpm.is_wanted);
     assert_string_equal(config.options, "root=/dev/mapper/os \"q\" \xc3\xa4\xf0\x9f\x98\x80");
     assert_int_equal(config.vmk.size_bytes, 4);
     assert_memory_equal(config.vmk.data, "\x00\x01\x02\x03", 4);
@@ -71,6 +72,20 @@ static void test_everything(void **state)
     assert_int_equal(vck_alloc_live_count(), 0);
 }
 
+static void test_tpm(void **state)
+{
+    struct vck_boot_config config = parse_good("{" NEEDS ", \"tpm\": {}}");
+
+    (void)state;
+    assert_true(config.tpm.is_wanted && !config.tpm.has_slot);
+    vck_boot_config_fini(&config);
+    config = parse_good("{\"tpm\":{ \"later\" : [1], \"slot\":31 } , " NEEDS "}");
+    assert_true(config.tpm.is_wanted && config.tpm.has_slot);
+    assert_int_equal(config.tpm.slot, 31);
+    assert_string_equal(config.passed_over, "later");
+    vck_boot_config_fini(&config);
+}
+
 struct wrong {
     const char *text;
     uint32_t line;
@@ -78,6 +93,11 @@ struct wrong {
 };
 
 static const struct wrong wrongs[] = {
+    {"{" NEEDS ", \"tpm\": true}", 1, "tpm is an object: { is expected"},
+    {"{" NEEDS ", \"tpm\": {\"slot\": 32}}", 1, "the number is too large"},
+    {"{" NEEDS ", \"tpm\": {\"slot\": 1, \"slot\": 1}}", 1, "a name is there twice"},
+    {"{" NEEDS ", \"tpm\": {\"slot\": 1]}", 1, "a comma or } is expected"},
+    {"{" NEEDS ", \"tpm\": {}, \"tpm\": {}}", 1, "a name is there twice"},
     {"", 1, "the file is a JSON object: { is expected"},
     {"\x7f"
      "ELF",
@@ -226,9 +246,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_least),  cmocka_unit_test(test_everything),
-        cmocka_unit_test(test_wrong),  cmocka_unit_test(test_key_sizes),
-        cmocka_unit_test(test_limits), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_least),     cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_tpm),       cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_key_sizes), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

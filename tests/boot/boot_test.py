@@ -22,6 +22,7 @@ import msgpack
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import machine  # noqa: E402
+import tpm_lab  # noqa: E402
 from machine import FIRST, PARTITION, Machine, Volume, key_oracle  # noqa: E402
 
 JOBS = 2
@@ -586,6 +587,71 @@ def measured(run):
     run.check_found("overlay")
     event = hashlib.sha256(text).digest()
     assert run.machine.value("pcr") == hashlib.sha256(bytes(32) + event).hexdigest()
+
+
+def sealed(run, pin=None, changed=False, **changes):
+    """A volume with a passphrase and a slot of the machine's TPM, sealed by tpm2-tools to what the
+    configuration makes of PCR 12."""
+    secret = os.urandom(32)
+    measured = hashlib.sha256(run.config(vmk=None, tpm={"slot": 1}, **changes)).digest()
+    values = {12: hashlib.sha256(bytes(32) + measured).digest(), 14: bytes(32)}
+    with tpm_lab.Tpm(run.directory / "tpm") as tpm:
+        payload = tpm.seal(secret, values, pin)
+    if changed:
+        run.config(vmk=None, tpm={"slot": 1}, options="something else", **changes)
+    image = run.image()
+    run.volume.add_slots(image, (key_oracle.PASSPHRASE, PASSPHRASE.encode(), key_oracle.PBKDF2, 2000,
+                                 0, 0), (key_oracle.TPM, secret, payload))
+    run.disk(image)
+    run.start()
+
+
+@case("the TPM has the key", tpm=True)
+def tpm_key(run):
+    sealed(run)
+    run.machine.wait_for(r"^Unlocked by the TPM\.")
+    run.machine.wait_for(r"^Unlocked: ")
+    run.finish()
+    run.check_found("overlay")
+    run.check_handover()
+    run.check_disk()
+
+
+@case("the TPM has the key, for another configuration", tpm=True)
+def tpm_policy(run):
+    sealed(run, changed=True)
+    run.machine.wait_for(r"^Key slot 1: PCR 12 has another value than sealed to\.")
+    run.machine.answer(PROMPT, PASSPHRASE)
+    unlocked(run)
+
+
+@case("the TPM has the key and asks for a PIN", tpm=True)
+def tpm_pin(run):
+    sealed(run, pin="ein gutes PIN: äöü")
+    run.machine.answer(r"^PIN, Esc for", "a bad one")
+    run.machine.wait_for(r"^Key slot 1: the PIN is wrong, and the TPM counts that\.")
+    run.machine.answer(r"^PIN, Esc for", "ein gutes PIN: äöü")
+    run.machine.wait_for(r"^Unlocked by the TPM\.")
+    unlocked(run)
+    assert b"gutes" not in (run.directory / "serial.log").read_bytes()
+
+
+@case("Esc at the PIN: a passphrase", tpm=True)
+def tpm_escape(run):
+    sealed(run, pin="1234")
+    run.machine.wait_for(r"^PIN, Esc for")
+    run.machine.send("12\x1b")
+    run.machine.answer(PROMPT, PASSPHRASE)
+    run.machine.wait_for(r"^Unlocked: ")
+    run.finish()
+
+
+@case("a TPM is wanted, and there is none")
+def tpm_none(run):
+    locked(run, tpm={})
+    run.machine.wait_for(r"^There is no TPM 2\.0 that this firmware knows\.")
+    run.machine.wait_for(PROMPT)
+    assert run.after() == run.before, "the disk has changed"
 
 
 

@@ -183,11 +183,14 @@ class Volume:
             image[at:at + len(record)] = record
 
     def add_slots(self, image, *slots):
-        """Key slots, each (type, secret, KDF, passes, memory in KiB, lanes)."""
+        """Key slots, each (type, secret, KDF, passes, memory in KiB, lanes), or (TPM, secret,
+        payload)."""
+        slots = [(*slot[:2], key_oracle.HKDF_KIND, 0, 0, 0, slot[2]) if len(slot) == 3
+                 else (*slot, b"") for slot in slots]
         records = [key_oracle.make_slot(self.volume_id, number, kind, secret, self.vmk, kdf, passes,
                                         memory, lanes, os.urandom(16), os.urandom(32),
-                                        os.urandom(12), 0, "")
-                   for number, (kind, secret, kdf, passes, memory, lanes) in enumerate(slots)]
+                                        os.urandom(12), 0, "", payload)
+                   for number, (kind, secret, kdf, passes, memory, lanes, payload) in enumerate(slots)]
         table = key_oracle.make_table(self.volume_id, self.vmk, 7, records)
         for replica in range(2):
             at = len(self.plain) + replica * METADATA + key_oracle.COPY_BYTES
@@ -264,7 +267,7 @@ class Machine:
     def start_tpm(self):
         """A TPM 2.0 of its own; the arguments that connect it. It ends with the machine."""
         state = self.directory / "tpm"
-        state.mkdir()
+        state.mkdir(exist_ok=True)
         path = state / "socket"
         self.tpm = subprocess.Popen(
             ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--ctrl",
