@@ -7,8 +7,10 @@
 #include <stdarg.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 #include "port/port.h"
 #include "products/vck/os.h"
+#include "vck/bytes.h"
 
 #define FOLDER      "/dev/mapper/"
 #define UUID_PREFIX "CRYPT-JVCK-" /* init systems close what begins with CRYPT- last */
@@ -40,12 +42,26 @@ static int report_failure(const struct command *command, const char *what, const
                   *last_words != 0 ? "; " : "", last_words);
 }
 
+/* A udev without the rule that says when it is done would be waited for for ever; an initrd may
+ * have such a one. The library then makes the names itself. */
+static void choose_who_makes_names(void)
+{
+    static const char *const rules[] = {"/usr/lib/udev/rules.d/95-dm-notify.rules",
+                                        "/lib/udev/rules.d/95-dm-notify.rules",
+                                        "/etc/udev/rules.d/95-dm-notify.rules"};
+    bool has_rule = false;
+    for (size_t i = 0; i < VCK_ARRAY_COUNT(rules); i++)
+        has_rule = has_rule || access(rules[i], R_OK) == 0;
+    dm_udev_set_sync_support(has_rule);
+}
+
 /* Runs the task, then waits until the names in /dev are as it left them, and frees it. */
 static int run_task(const struct command *command, struct dm_task *task, const char *what,
                     const char *name, bool changes_names)
 {
     uint32_t cookie = 0;
     int os_error = 0;
+    choose_who_makes_names();
     bool is_done = task != NULL && dm_task_set_name(task, name) != 0 &&
                    (!changes_names || dm_task_set_cookie(task, &cookie, 0) != 0);
     if (is_done && dm_task_run(task) == 0) {
@@ -125,7 +141,8 @@ int mapper_create(const struct command *command, const char *name, const uint8_t
         dm_task_destroy(task);
         task = NULL;
     }
-    return run_task(command, task, "make", name, true);
+    /* Without a table the kernel tells udev nothing that could be waited for. */
+    return run_task(command, task, "make", name, false);
 }
 
 #define PARAMETERS_BYTES 4096u

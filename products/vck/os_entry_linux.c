@@ -49,7 +49,7 @@ static void take_line(const char *line, char first[5], struct boot_entry *entry)
 int entry_find(const struct os_install *install, struct boot_entry *ret_entry)
 {
     static char listing[LISTING_BYTES];
-    const char *const list[] = {"efibootmgr", NULL};
+    const char *const list[] = {"efibootmgr", "--verbose", NULL}; /* with paths, in every version */
     char first[5] = {0};
     char *rest = NULL;
     int code = tool_read(install->command, list, listing, sizeof(listing));

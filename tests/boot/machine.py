@@ -224,10 +224,11 @@ BUSES = {
 
 class Machine:
     """One run of QEMU in a directory with esp.img and, unless bus is None, data.img. Lines of the
-    debug port are in `lines`."""
+    debug port are in `lines`. by_entry: the firmware keeps its variables from run to run, and starts
+    what its boot entries say."""
 
     def __init__(self, directory, bus="virtio", sector_size=512, processor="max", more=(),
-                 secure=False, tpm=False):
+                 secure=False, tpm=False, by_entry=False):
         self.directory = Path(directory)
         self.tpm = None
         self.lines = []
@@ -236,7 +237,8 @@ class Machine:
         variables = self.directory / "vars.fd"
         code = FIRMWARE / ("OVMF_CODE_4M.secboot.fd" if secure else "OVMF_CODE_4M.fd")
         origin = FIRMWARE / ("OVMF_VARS_4M.snakeoil.fd" if secure else "OVMF_VARS_4M.fd")
-        variables.write_bytes(origin.read_bytes())
+        if not by_entry or not variables.exists():
+            variables.write_bytes(origin.read_bytes())
         self.serial_path = str(self.directory / "serial")
         command = [
             "qemu-system-x86_64", "-accel", "tcg", "-machine",
@@ -251,7 +253,7 @@ class Machine:
             "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
             "-qmp", f"unix:{self.directory / 'qmp'},server=on,wait=off",
             "-drive", f"if=none,id=e,format=raw,file={self.directory / 'esp.img'}",
-            "-device", "virtio-blk-pci,drive=e,bootindex=0"]
+            "-device", "virtio-blk-pci,drive=e" + ("" if by_entry else ",bootindex=0")]
         if secure:
             command += ["-global", "driver=cfi.pflash01,property=secure,value=on",
                         "-global", "ICH9-LPC.disable_s3=1"]

@@ -1,0 +1,111 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""How much later a system starts for coming from an encrypted volume, the key derivation aside: from
+power-on to the first program of the initrd, once by the firmware's own boot entry from a plain volume,
+once by vckboot from the same volume encrypted. Machines without acceleration, in turns; beside the
+time by the clock that of the processor, which a busy host changes less.
+
+VCKBOOT names the loader, build/loader/products/vckboot/vckboot.efi by default."""
+import base64
+import gzip
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("boot", "linux", "")]
+import machine  # noqa: E402
+import vm  # noqa: E402
+from machine import PARTITION, Machine, Volume  # noqa: E402
+
+LOADER = os.environ.get("VCKBOOT", str(ROOT / "build/loader/products/vckboot/vckboot.efi"))
+RUNS = int(os.environ.get("VCK_BOOT_RUNS", "5"))
+TARGET_S = 1.0
+VMK = bytes(range(32))
+PLAIN_BYTES = 64 * machine.MIB
+CMDLINE = "console=ttyS0 quiet no_timer_check"
+ENTRY = rf"""
+mount -t efivarfs none /sys/firmware/efi/efivars
+efibootmgr -q -c -d /dev/nvme0n1 -p 1 -L plain -l '\vmlinuz' -u 'initrd=\initrd.img {CMDLINE}' && echo made
+"""
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(directory, by_entry):
+    start = time.monotonic()
+    run = Machine(directory, bus="nvme", by_entry=by_entry)
+    try:
+        log = Path(directory) / "serial.log"
+        while not log.exists() or b"first program" not in log.read_bytes():
+            assert run.process.poll() is None, run.said()
+            assert time.monotonic() < start + 300, run.said()
+            time.sleep(0.02)
+        return time.monotonic() - start, cpu_seconds(run.process.pid)
+    finally:
+        run.close()
+        log.unlink(missing_ok=True)
+
+
+def make(kernel):
+    """plain/ and encrypted/, each with its disks; plain/ with the firmware's entry for the kernel."""
+    vmlinuz = next((kernel / "boot").glob("vmlinuz-*"))
+    initrd = gzip.compress(vm.initramfs(kernel, [], (), {
+        "test": b"echo first program; sleep 1000"}), 1)
+    machine.make_fat("fat.img", PLAIN_BYTES, 512, {"vmlinuz": vmlinuz, "initrd.img": initrd})
+    plain = Path("fat.img").read_bytes()
+    config = json.dumps({"partition_guid": str(PARTITION), "osloader": "/vmlinuz",
+                         "initrd": "/initrd.img", "options": CMDLINE,
+                         "vmk": base64.b64encode(VMK).decode()}).encode()
+    for name, content, files in (
+            ("plain", plain, {"empty": b""}),
+            ("encrypted", Volume(plain, 512, VMK).image(),
+             {"EFI/BOOT/BOOTX64.EFI": Path(LOADER), "vck.json": config})):
+        Path(name).mkdir()
+        machine.make_disk(f"{name}/data.img", 512, content)
+        machine.make_fat("esp.fat", 8 * machine.MIB, 512, files)
+        machine.make_disk(f"{name}/esp.img", 512, Path("esp.fat").read_bytes(), machine.ESP_TYPE,
+                          machine.ESP)
+    efibootmgr = shutil.which("efibootmgr") or "/usr/bin/efibootmgr"
+    Path("entry.img").write_bytes(vm.initramfs(kernel, [efibootmgr], ("efivarfs",),
+                                               {"test": ENTRY.encode()}))
+    run = Machine("plain", bus="nvme", by_entry=True, more=(
+        "-kernel", str(vmlinuz), "-initrd", "entry.img", "-append", CMDLINE))
+    code = run.wait_end()
+    run.close()
+    log = Path("plain/serial.log")
+    assert code == 0 and b"made" in log.read_bytes(), log.read_bytes()[-2000:]
+    log.unlink()
+
+
+def main():
+    kernel = vm.kernel()
+    with tempfile.TemporaryDirectory(prefix="vck-bench-") as directory:
+        os.chdir(directory)
+        make(kernel)
+        times = {"plain": [], "encrypted": []}
+        for _ in range(RUNS):
+            for name, taken in times.items():
+                taken.append(measure(name, name == "plain"))
+        os.chdir("/")
+    print(f"from power-on to the first program of the initrd, medians of {RUNS} runs")
+    medians = {name: [statistics.median(column) for column in zip(*taken)]
+               for name, taken in times.items()}
+    for name, (wall, cpu) in medians.items():
+        print(f"  {name:10} {wall:6.2f} s by the clock, {cpu:6.2f} s of the processor")
+    for number, what in enumerate(("by the clock", "of the processor")):
+        more = medians["encrypted"][number] - medians["plain"][number]
+        mark = "" if more <= TARGET_S else "  MISSED"
+        print(f"  the loader's share {what}: {more:.2f} s, at most {TARGET_S:.1f} s wanted{mark}")
+
+
+if __name__ == "__main__":
+    main()
