@@ -138,6 +138,15 @@ static unsigned find_option(const struct command *command, const char *text, siz
     return id;
 }
 
+static int take_repeat(struct command *command, const struct option_spec *spec, const char *value)
+{
+    if (command->repeat_count == COMMAND_REPEATS_MAX)
+        return report_usage(command, "%s is given more than %d times", spec->name,
+                            COMMAND_REPEATS_MAX);
+    command->repeats[command->repeat_count++] = value;
+    return EXIT_OK;
+}
+
 /* text is an option; next is the argument after it or NULL. */
 static int parse_option(struct command *command, const char *text, const char *next,
                         bool *ret_used_next)
@@ -149,7 +158,7 @@ static int parse_option(struct command *command, const char *text, const char *n
 
     if (id == command->grammar->option_count)
         return report_usage(command, "there is no option %.*s here", (int)length, text);
-    if (command->values[id])
+    if (command->values[id] && !spec->can_repeat)
         return report_usage(command, "%s is given twice", spec->name);
     if (!spec->argument && equals)
         return report_usage(command, "%s takes no value", spec->name);
@@ -157,7 +166,7 @@ static int parse_option(struct command *command, const char *text, const char *n
         return report_usage(command, "%s needs a value, %s", spec->name, spec->argument);
     *ret_used_next = spec->argument && !equals;
     command->values[id] = !spec->argument ? "" : equals ? equals + 1 : next;
-    return EXIT_OK;
+    return spec->can_repeat ? take_repeat(command, spec, command->values[id]) : EXIT_OK;
 }
 
 static int parse_operand(struct command *command, const char *text)

@@ -31,11 +31,13 @@ enum exit_code {
 
 #define COMMAND_OPTIONS_MAX  64
 #define COMMAND_OPERANDS_MAX 64
+#define COMMAND_REPEATS_MAX  10
 
 struct option_spec {
     const char *name;
     const char *argument; /* NULL: takes none */
     const char *help;
+    bool can_repeat; /* of at most one option of a program */
 };
 
 struct command;
@@ -73,6 +75,8 @@ struct command {
     const char *values[COMMAND_OPTIONS_MAX]; /* NULL: absent; "" for options without a value */
     const char *operands[COMMAND_OPERANDS_MAX + 1]; /* NULL behind the last */
     unsigned operand_count;
+    const char *repeats[COMMAND_REPEATS_MAX]; /* every value of the option that can repeat */
+    unsigned repeat_count;
 };
 
 /* Parses, and does what was asked: runs the verb, or prints help or the version. */

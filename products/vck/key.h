@@ -77,10 +77,11 @@ struct new_slot {
     const struct vck_key_slot *old; /* set before: that it replaces, or NULL */
 };
 
-/* The vck_key_type of --type. */
+/* The vck_key_type of --type, or of --tang. */
 int slot_type(const struct command *command, uint16_t *ret_type);
 /* Reads or asks for the new secret, or makes it, and chooses the KDF. fini always. */
-int new_slot_read(const struct command *command, uint16_t type, struct new_slot *ret_slot);
+int new_slot_read(const struct command *command, uint16_t type,
+                  struct new_slot *ret_slot) VCK_CAN_WAIT;
 void new_slot_fini(struct new_slot *slot);
 /* The secret a slot of its type takes, and the payload. */
 struct vck_bytes new_slot_secret(const struct new_slot *slot);

@@ -60,13 +60,22 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_REPAIR] = {"--repair", NULL, "make all replicas equal to the newest valid one"},
     [OPTION_ROOT] = {"--root", "FOLDER", "where the system is, when it is not this one"},
     [OPTION_SECTOR_SIZE] = {"--sector-size", "BYTES", "512 or 4096 (what the disk has)"},
+    [OPTION_SERVER_TIME] = {"--server-time", "SECONDS",
+                            "how long each server of a network slot may take (10)"},
     [OPTION_SHRINK] = {"--shrink", NULL, "make room by shrinking the ext2/3/4 or NTFS file system"},
     [OPTION_SINGLE_REPLICA] = {"--single-replica", NULL,
                                "allow just one replica, which a torn write can destroy"},
     [OPTION_SIZE] = {"--size", "BYTES", "how much to encrypt and decrypt (1G)"},
     [OPTION_SLOT] = {"--slot", "N", "the slot, 0 to 31"},
     [OPTION_SOCKET] = {"--socket", "PATH", "the daemon's control socket (/run/vck/control.sock)"},
+    [OPTION_TANG] = {"--tang", "URL",
+                     "bind the slot to this Tang server, and to each that is named so; a comma and "
+                     "the thumbprint of its signing key may follow",
+                     .can_repeat = true},
+    [OPTION_THRESHOLD] = {"--threshold", "N",
+                          "how many of the servers are needed to open the slot (all)"},
     [OPTION_TPM] = {"--tpm", "TCTI", "which TPM, as tpm2-tss names it (device:/dev/tpmrm0)"},
+    [OPTION_TRUST] = {"--trust", NULL, "take whatever signing keys the servers show"},
     [OPTION_TYPE] = {"--type", "TYPE", "passphrase, key-file, recovery or tpm (passphrase)"},
     [OPTION_UNLOCK] = {"--unlock", NULL, "open a key slot with what is typed on the terminal"},
     [OPTION_USE_REPLICA] = {"--use-replica", "N", "take replica N as the valid one"},
@@ -80,8 +89,10 @@ static const struct option_spec specs[OPTION_COUNT] = {
 #define HOST    (OPTION_BIT(SOCKET))
 #define QUERY   (OPTION_BIT(SOCKET) | OPTION_BIT(JSON))
 #define OFFLINE (OPTION_BIT(VMK_FILE) | OPTION_BIT(JSON))
-#define LOOK    (OFFLINE | OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(UNLOCK))
-#define BY_TPM  (OPTION_BIT(TPM) | OPTION_BIT(PIN_FILE))
+#define LOOK                                                                                       \
+    (OFFLINE | OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(UNLOCK) |                      \
+     OPTION_BIT(SERVER_TIME))
+#define BY_TPM (OPTION_BIT(TPM) | OPTION_BIT(PIN_FILE))
 #define NEW_KEY                                                                                    \
     (OPTION_BIT(NEW_KEY_FILE) | OPTION_BIT(KDF) | OPTION_BIT(KDF_MEMORY) |                         \
      OPTION_BIT(KDF_PASSES) | OPTION_BIT(KDF_TIME))
@@ -94,7 +105,7 @@ static const struct verb verbs[] = {
      run_prepare},
     {"attach", "VOLUME", 1, 1, "open a volume and serve its decrypted data",
      OPTION_BIT(VMK_FILE) | OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(NBD) | BY_TPM |
-         QUERY,
+         OPTION_BIT(SERVER_TIME) | QUERY,
      run_attach},
     {"detach", "VOLUME", 0, 1, "stop serving a volume", OPTION_BIT(ALL) | HOST, run_detach},
     {"encrypt", "VOLUME", 1, 1, "encrypt the data in place", OPTION_BIT(NO_WAIT) | HOST,
@@ -118,8 +129,8 @@ static const struct verb verbs[] = {
      "slots of a volume",
      OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(LABEL) | OPTION_BIT(TYPE) |
          OPTION_BIT(FORCE) | OPTION_BIT(NEW_VMK) | OPTION_BIT(BOOT_CONFIG) |
-         OPTION_BIT(PCR_VALUES) | OPTION_BIT(PCRS) | OPTION_BIT(PIN) | BY_TPM | NEW_KEY | OFFLINE |
-         HOST,
+         OPTION_BIT(PCR_VALUES) | OPTION_BIT(PCRS) | OPTION_BIT(PIN) | BY_TPM | OPTIONS_OF_SERVERS |
+         NEW_KEY | OFFLINE | HOST,
      run_key},
     {"bench", "", 0, 0, "measure the cipher",
      OPTION_BIT(SIZE) | OPTION_BIT(LOCAL) | OPTION_BIT(XMM) | QUERY, run_bench},

@@ -20,8 +20,8 @@
 static const struct verb verbs[] = {
     {"open", "DISK NAME", 2, 2, "make /dev/mapper/NAME of a volume at rest",
      OPTION_BIT(VMK_FILE) | OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(TPM) |
-         OPTION_BIT(PIN_FILE) | OPTION_BIT(READ_ONLY) | OPTION_BIT(ALLOW_DISCARDS) |
-         OPTION_BIT(DRY_RUN),
+         OPTION_BIT(PIN_FILE) | OPTION_BIT(SERVER_TIME) | OPTION_BIT(READ_ONLY) |
+         OPTION_BIT(ALLOW_DISCARDS) | OPTION_BIT(DRY_RUN),
      run_open},
     {"close", "NAME", 1, 1, "remove what open made", 0, run_close},
     {"initrd-unlock", "NAME", 1, 1, "open what the boot loader unlocked",
@@ -42,6 +42,9 @@ static const struct verb verbs[] = {
 
 const struct os_words os_words = {
     .host = "daemon",
+#ifndef VCK_HAS_JOSE
+    .absent_options = OPTIONS_OF_SERVERS,
+#endif
     .more = " vck(1) says the rest.",
     .verbs = verbs,
     .verb_count = VCK_ARRAY_COUNT(verbs),

@@ -6,6 +6,7 @@
 #include "port/port.h"
 #include "products/vck/key.h"
 #include "products/vck/os.h"
+#include "products/vck/tang.h"
 #include "products/vck/tpm.h"
 
 #define SLOT_TAG        VCK_TAG('C', 's', 'l', 'o')
@@ -61,7 +62,12 @@ static int make_recovery(const struct command *command, struct secret_text *secr
 int slot_type(const struct command *command, uint16_t *ret_type)
 {
     const char *name = command->values[OPTION_TYPE];
-    if (name == NULL || strcmp(name, "passphrase") == 0)
+    bool has_servers = option_given(command, OPTION_TANG);
+    if (name != NULL && has_servers)
+        return report_usage(command, "--tang makes a network slot, which needs no --type");
+    if (has_servers)
+        *ret_type = VCK_KEY_NETWORK;
+    else if (name == NULL || strcmp(name, "passphrase") == 0)
         *ret_type = VCK_KEY_PASSPHRASE;
     else if (strcmp(name, "key-file") == 0)
         *ret_type = VCK_KEY_FILE;
@@ -75,10 +81,31 @@ int slot_type(const struct command *command, uint16_t *ret_type)
     return EXIT_OK;
 }
 
+/* Options for a slot of another type would be passed over in silence. */
+static int check_type(const struct command *command, uint16_t type)
+{
+    static const enum option_id of_servers[] = {OPTION_TANG, OPTION_THRESHOLD, OPTION_TRUST};
+    static const enum option_id of_people[] = {OPTION_NEW_KEY_FILE, OPTION_KDF, OPTION_KDF_MEMORY,
+                                               OPTION_KDF_PASSES, OPTION_KDF_TIME};
+    bool is_network = type == VCK_KEY_NETWORK;
+    for (size_t i = 0; i < VCK_ARRAY_COUNT(of_servers) && !is_network; i++)
+        if (option_given(command, of_servers[i]))
+            return report_usage(command, "%s is for network slots", option_name(of_servers[i]));
+    for (size_t i = 0; i < VCK_ARRAY_COUNT(of_people) && is_network; i++)
+        if (option_given(command, of_people[i]))
+            return report_usage(command, "a network slot takes no %s", option_name(of_people[i]));
+    return EXIT_OK;
+}
+
 int new_slot_read(const struct command *command, uint16_t type, struct new_slot *ret_slot)
 {
-    int code;
+    int code = check_type(command, type);
+    if (code != EXIT_OK)
+        return code;
     ret_slot->type = type;
+    if (type == VCK_KEY_NETWORK)
+        return tang_bind(command, &ret_slot->secret.bytes, ret_slot->payload,
+                         &ret_slot->payload_bytes);
     if (type == VCK_KEY_PASSPHRASE)
         code = read_passphrase(command, &ret_slot->secret);
     else if (type == VCK_KEY_FILE)
@@ -100,7 +127,7 @@ struct vck_bytes new_slot_secret(const struct new_slot *slot)
     const struct secret_text *secret = &slot->secret;
     if (slot->type == VCK_KEY_PASSPHRASE)
         return secret->line;
-    if (slot->type == VCK_KEY_FILE || slot->type == VCK_KEY_TPM)
+    if (slot->type == VCK_KEY_FILE || slot->type == VCK_KEY_TPM || slot->type == VCK_KEY_NETWORK)
         return (struct vck_bytes){secret->bytes.data, secret->bytes.size_bytes};
     return (struct vck_bytes){secret->recovery, sizeof(secret->recovery)};
 }

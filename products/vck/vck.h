@@ -60,12 +60,16 @@ enum option_id {
     OPTION_REPAIR,
     OPTION_ROOT,
     OPTION_SECTOR_SIZE,
+    OPTION_SERVER_TIME,
     OPTION_SHRINK,
     OPTION_SINGLE_REPLICA,
     OPTION_SIZE,
     OPTION_SLOT,
     OPTION_SOCKET,
+    OPTION_TANG,
+    OPTION_THRESHOLD,
     OPTION_TPM,
+    OPTION_TRUST,
     OPTION_TYPE,
     OPTION_UNLOCK,
     OPTION_USE_REPLICA,
@@ -78,6 +82,10 @@ enum option_id {
 };
 
 #define OPTION_BIT(name) (UINT64_C(1) << OPTION_##name)
+
+/* What only a command that can ask servers has. */
+#define OPTIONS_OF_SERVERS                                                                         \
+    (OPTION_BIT(TANG) | OPTION_BIT(THRESHOLD) | OPTION_BIT(TRUST) | OPTION_BIT(SERVER_TIME))
 
 /* With the verbs that only this system has. */
 const struct grammar *vck_grammar(void);

@@ -11,6 +11,7 @@
 #include "products/vck/json.h"
 #include "products/vck/key_work.h"
 #include "products/vck/os.h"
+#include "products/vck/tang.h"
 #include "products/vck/tpm.h"
 #include "vck/disk_io.h"
 
@@ -23,7 +24,8 @@ const char *type_text(uint16_t type)
     static const char *const texts[] = {[VCK_KEY_PASSPHRASE] = "passphrase",
                                         [VCK_KEY_FILE] = "key-file",
                                         [VCK_KEY_RECOVERY] = "recovery",
-                                        [VCK_KEY_TPM] = "tpm"};
+                                        [VCK_KEY_TPM] = "tpm",
+                                        [VCK_KEY_NETWORK] = "network"};
     return type < VCK_ARRAY_COUNT(texts) && texts[type] != NULL ? texts[type] : "unknown";
 }
 
@@ -40,6 +42,8 @@ static const char *kdf_text(const struct vck_key_slot *slot, char buffer[KDF_TEX
     struct vck_bytes payload;
     if (slot->type == VCK_KEY_TPM && vck_key_slot_payload(slot, &payload) == VCK_OK)
         return tpm_slot_text(payload, buffer);
+    if (slot->type == VCK_KEY_NETWORK)
+        return tang_text(slot, buffer);
     if (vck_key_slot_kdf(slot, &kdf) != VCK_OK)
         snprintf(buffer, KDF_TEXT_BYTES, "-");
     else if (kdf.kind == VCK_KEY_ARGON2ID)
@@ -110,6 +114,7 @@ static void print_slot_json(struct json *json, const struct vck_key_slot *slot)
     json_u64(json, "kdf_lanes", is_known ? kdf.lanes : 0);
     if (slot->type == VCK_KEY_TPM)
         print_policy_json(json, slot);
+    tang_print_json(json, slot);
     json_object_end(json);
 }
 
@@ -153,6 +158,7 @@ static void print_text(const struct vck_key_table *table)
         printf("%4u  %-10s  %-28s  %-20s  ", slot.number, type_text(slot.type),
                kdf_text(&slot, kdf), time_text(slot.created_s, created));
         print_label(slot.label);
+        tang_print_text(&slot);
     }
 }
 
@@ -407,12 +413,14 @@ static int label(struct work *w) VCK_CAN_WAIT
 /* ---- which ---- */
 
 #define UNLOCK                                                                                     \
-    (OPTION_BIT(KEY_FILE) | OPTION_BIT(VMK_FILE) | OPTION_BIT(TPM) | OPTION_BIT(PIN_FILE))
+    (OPTION_BIT(KEY_FILE) | OPTION_BIT(VMK_FILE) | OPTION_BIT(TPM) | OPTION_BIT(PIN_FILE) |        \
+     OPTION_BIT(SERVER_TIME))
 #define KDF_SET                                                                                    \
     (OPTION_BIT(KDF) | OPTION_BIT(KDF_MEMORY) | OPTION_BIT(KDF_PASSES) | OPTION_BIT(KDF_TIME))
 #define SECRET (OPTION_BIT(NEW_KEY_FILE) | KDF_SET | OPTION_BIT(FORCE))
 #define SEALED                                                                                     \
     (OPTION_BIT(PCRS) | OPTION_BIT(PCR_VALUES) | OPTION_BIT(BOOT_CONFIG) | OPTION_BIT(PIN))
+#define SERVERS (OPTION_BIT(TANG) | OPTION_BIT(THRESHOLD) | OPTION_BIT(TRUST))
 
 static const struct action {
     const char *name;
@@ -424,12 +432,13 @@ static const struct action {
     {"list", UNLOCK | OPTION_BIT(JSON), 0, 2, list},
     {"test",
      OPTION_BIT(KEY_FILE) | OPTION_BIT(TPM) | OPTION_BIT(PIN_FILE) | OPTION_BIT(SLOT) |
-         OPTION_BIT(JSON),
+         OPTION_BIT(SERVER_TIME) | OPTION_BIT(JSON),
      0, 2, test},
-    {"add", UNLOCK | SECRET | SEALED | OPTION_BIT(TYPE) | OPTION_BIT(SLOT) | OPTION_BIT(LABEL), 0,
-     2, add},
+    {"add",
+     UNLOCK | SECRET | SEALED | SERVERS | OPTION_BIT(TYPE) | OPTION_BIT(SLOT) | OPTION_BIT(LABEL),
+     0, 2, add},
     {"remove", UNLOCK | OPTION_BIT(SLOT) | OPTION_BIT(FORCE), OPTION_BIT(SLOT), 2, remove_slot},
-    {"change", UNLOCK | SECRET | SEALED | OPTION_BIT(SLOT), 0, 2, change},
+    {"change", UNLOCK | SECRET | SEALED | SERVERS | OPTION_BIT(SLOT), 0, 2, change},
     {"label", UNLOCK | OPTION_BIT(SLOT) | OPTION_BIT(LABEL), OPTION_BIT(SLOT) | OPTION_BIT(LABEL),
      2, label},
     {"rotate", UNLOCK | OPTION_BIT(NEW_VMK) | OPTION_BIT(FORCE), 0, 2, key_rotate},

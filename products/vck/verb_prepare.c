@@ -323,6 +323,7 @@ static int check_content(const struct preparation *p) VCK_CAN_WAIT
 /* Asked for only once nothing else can be refused. */
 static int read_slot(struct preparation *p)
 {
+    waiting_is_fine();
     int code = new_slot_read(p->command, VCK_KEY_PASSPHRASE, &p->slot);
     vck_status status = VCK_OK;
     if (code == EXIT_OK)
