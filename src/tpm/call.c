@@ -243,7 +243,7 @@ static vck_status read_response(struct vck_tpm *tpm, const struct call *call, st
 vck_status call_run(struct vck_tpm *tpm, const struct call *call, const struct writer *params,
                     uint32_t *ret_handle, struct reader *ret_params)
 {
-    struct reader body;
+    struct reader body = {0};
     size_t request_bytes = 0;
     tpm->fault = VCK_TPM_FAULT_NONE;
     tpm->command = call->code;
