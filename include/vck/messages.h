@@ -83,6 +83,8 @@ struct vck_msg_volume_status {
     uint32_t rate_mib_s;
     uint64_t bytes_per_s;
     const char *error;
+    bool rekeying; /* direction: to the new key, or back */
+    uint64_t rekeyed_sector;
 };
 
 struct vck_msg_progress_event {

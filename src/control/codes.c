@@ -25,6 +25,8 @@ const struct vck_code_info vck_code_table[VCK_CODE_COUNT] = {
     CODE(LAST_ERROR, NONE, TEXT),
     CODE(CHANGE_KEYS, KEYS_REQUEST, KEYS_RESPONSE),
     CODE(ERASE_KEYS, VOLUME_REQUEST, KEYS_RESPONSE),
+    CODE(REKEY, VOLUME_REQUEST, EMPTY),
+    CODE(REKEY_BACK, VOLUME_REQUEST, EMPTY),
 };
 
 const struct vck_code_info *vck_code_find(uint32_t code)

@@ -172,6 +172,8 @@ static vck_status get_status(struct control_request *r, const void *message) VCK
         .damaged_chunks = status.damaged_chunks,
         .rate_mib_s = status.rate_mib_s,
         .bytes_per_s = status.bytes_per_s,
+        .rekeying = status.is_rekeying,
+        .rekeyed_sector = status.rekeyed_sectors,
         .error = status.error,
     };
     result = control_respond(r, &response);
@@ -306,6 +308,9 @@ static vck_status explain_sweep(struct control_request *r, struct vck_volume *vo
     if (!now.is_attached)
         return control_explain(&r->why, status, "%s is prepared but has no key yet",
                                vck_volume_path(volume));
+    if (status == VCK_BUSY && now.is_rekeying)
+        return control_explain(&r->why, status, "%s is being rekeyed: %u of %u sectors are",
+                               vck_volume_path(volume), now.rekeyed_sectors, now.total_sectors);
     if (status == VCK_UNSUPPORTED)
         return control_explain(&r->why, status, "%s has no place for the journal of a sweep",
                                vck_volume_path(volume));
@@ -320,11 +325,33 @@ static vck_status explain_sweep(struct control_request *r, struct vck_volume *vo
     return status;
 }
 
+static vck_status explain_rekey(struct control_request *r, struct vck_volume *volume,
+                                vck_status status)
+{
+    struct vck_volume_status now;
+
+    vck_volume_query(volume, &now);
+    if (status == VCK_VALIDATION_FAILED)
+        return control_explain(&r->why, status,
+                               "%s is not encrypted as a whole, with its sweep at rest: %u of %u "
+                               "sectors are ciphertext",
+                               vck_volume_path(volume), now.encrypted_sectors, now.total_sectors);
+    if (status == VCK_DAMAGED)
+        return control_explain(&r->why, status,
+                               "%u chunks of %s are lost; they have to be written first",
+                               now.damaged_chunks, vck_volume_path(volume));
+    if (status == VCK_NOT_FOUND)
+        return control_explain(&r->why, status, "%s is not being rekeyed", vck_volume_path(volume));
+    return explain_sweep(r, volume, status);
+}
+
 enum sweep_verb {
     SWEEP_ENCRYPT,
     SWEEP_DECRYPT,
     SWEEP_RESUME,
     SWEEP_PAUSE,
+    SWEEP_REKEY,
+    SWEEP_REKEY_BACK,
 };
 
 static vck_status start_encrypting(struct control_request *r,
@@ -361,6 +388,12 @@ static vck_status move_sweep(struct control_request *r, const void *message,
     case SWEEP_PAUSE:
         status = explain_sweep(r, volume, vck_volume_pause(volume));
         break;
+    case SWEEP_REKEY:
+        status = explain_rekey(r, volume, vck_volume_rekey(volume));
+        break;
+    case SWEEP_REKEY_BACK:
+        status = explain_rekey(r, volume, vck_volume_rekey_back(volume));
+        break;
     }
     vck_volume_release(volume);
     return respond_empty(r, status);
@@ -384,6 +417,16 @@ static vck_status resume(struct control_request *r, const void *message) VCK_CAN
 static vck_status pause(struct control_request *r, const void *message) VCK_CAN_WAIT
 {
     return move_sweep(r, message, SWEEP_PAUSE);
+}
+
+static vck_status rekey(struct control_request *r, const void *message) VCK_CAN_WAIT
+{
+    return move_sweep(r, message, SWEEP_REKEY);
+}
+
+static vck_status rekey_back(struct control_request *r, const void *message) VCK_CAN_WAIT
+{
+    return move_sweep(r, message, SWEEP_REKEY_BACK);
 }
 
 static vck_status pause_os_volume(struct control_request *r, const void *message) VCK_CAN_WAIT
@@ -528,6 +571,8 @@ static const struct handler handlers[VCK_CODE_COUNT] = {
     {VCK_CODE_LAST_ERROR, get_last_error},
     {VCK_CODE_CHANGE_KEYS, control_change_keys},
     {VCK_CODE_ERASE_KEYS, control_erase_keys},
+    {VCK_CODE_REKEY, rekey},
+    {VCK_CODE_REKEY_BACK, rekey_back},
 };
 
 static const struct handler *find_handler(uint32_t code)

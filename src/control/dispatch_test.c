@@ -166,7 +166,8 @@ static void reader_changes_nothing(void **state)
     struct test_host *host = *state;
     struct vck_msg_empty empty = {0};
     static const uint32_t codes[] = {VCK_CODE_START_ENCRYPT, VCK_CODE_START_DECRYPT, VCK_CODE_PAUSE,
-                                     VCK_CODE_DETACH, VCK_CODE_RESUME};
+                                     VCK_CODE_DETACH,        VCK_CODE_RESUME,        VCK_CODE_REKEY,
+                                     VCK_CODE_REKEY_BACK};
 
     test_make_volume(host, 0);
     expect(host, prepare(host, "/a", true), VCK_OK);
@@ -556,11 +557,42 @@ static void sweep_there_and_back(void **state)
     free(before);
 }
 
+static void rekeys(void **state)
+{
+    struct test_host *host = *state;
+    uint8_t *before = malloc(DATA_BYTES);
+
+    test_make_volume(host, 0);
+    expect(host, prepare(host, "/a", true), VCK_OK);
+    expect(host, send_path(host, VCK_CODE_REKEY, "/a"), VCK_VALIDATION_FAILED);
+    assert_non_null(strstr(host->caller.last_error, "0 of 1536 sectors are ciphertext"));
+    expect(host, send_path(host, VCK_CODE_START_ENCRYPT, "/a"), VCK_OK);
+    finish_sweep(host, "/a");
+    expect(host, send_path(host, VCK_CODE_REKEY_BACK, "/a"), VCK_NOT_FOUND);
+    assert_string_equal(host->caller.last_error, "/a is not being rekeyed");
+    memcpy(before, host->disks[0]->data, DATA_BYTES);
+    expect(host, send_path(host, VCK_CODE_REKEY, "/a"), VCK_OK);
+    expect(host, send_path(host, VCK_CODE_PAUSE, "/a"), VCK_OK);
+    if (status_of(host, "/a").rekeying) {
+        assert_int_equal(status_of(host, "/a").encrypted_sector, DATA_SECTORS);
+        expect(host, send_path(host, VCK_CODE_START_DECRYPT, "/a"), VCK_BUSY);
+        assert_non_null(strstr(host->caller.last_error, "is being rekeyed"));
+        expect(host, send_path(host, VCK_CODE_RESUME, "/a"), VCK_OK);
+        finish_sweep(host, "/a");
+    }
+    assert_false(status_of(host, "/a").rekeying);
+    assert_int_equal(status_of(host, "/a").state, VCK_STATE_IDLE);
+    for (size_t at = 0; at < DATA_BYTES; at += TEST_SECTOR_BYTES)
+        assert_memory_not_equal(host->disks[0]->data + at, before + at, TEST_SECTOR_BYTES);
+    free(before);
+}
+
 static void nobody_there(void **state)
 {
     static const uint32_t codes[] = {
-        VCK_CODE_START_ENCRYPT, VCK_CODE_START_DECRYPT, VCK_CODE_GET_PROGRESS, VCK_CODE_PAUSE,
-        VCK_CODE_DETACH,        VCK_CODE_RESUME,        VCK_CODE_DAMAGE};
+        VCK_CODE_START_ENCRYPT, VCK_CODE_START_DECRYPT, VCK_CODE_GET_PROGRESS,
+        VCK_CODE_PAUSE,         VCK_CODE_DETACH,        VCK_CODE_RESUME,
+        VCK_CODE_DAMAGE,        VCK_CODE_REKEY,         VCK_CODE_REKEY_BACK};
     struct vck_msg_rate_request rate = {.volume_path = "/a", .mib_per_s = 1};
     struct test_host *host = *state;
     struct vck_msg_volume_status status;
@@ -751,6 +783,7 @@ int main(void)
         TEST(allocation_failures),
         TEST(io_failures),
         TEST(sweep_there_and_back),
+        TEST(rekeys),
         TEST(nobody_there),
         TEST(damage),
         TEST(detach),

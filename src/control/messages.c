@@ -29,6 +29,7 @@ static const struct message_field volume_status_fields[] = {
     BOOL(volume_status, filter_below_fsd, true), U32(volume_status, direction, false),
     U64(volume_status, damaged_chunks, false),   U32(volume_status, rate_mib_s, false),
     U64(volume_status, bytes_per_s, false),      TEXT(volume_status, error, false),
+    BOOL(volume_status, rekeying, false),        U64(volume_status, rekeyed_sector, false),
 };
 
 static const struct message_field progress_event_fields[] = {
