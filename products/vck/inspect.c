@@ -161,6 +161,26 @@ static vck_status read_areas(struct inspection *in,
     return status;
 }
 
+/* While a rekey is open they come from its record; without one nothing opens the volume. */
+static vck_status find_keys(struct inspection *in, struct vck_journal_keys *ret_keys) VCK_CAN_WAIT
+{
+    struct vck_store *store = &in->store;
+    struct vck_rekey rekey;
+    if (!vck_store_is_rekeying(store))
+        return vck_journal_keys_derive(ret_keys, store->header.volume_id, store->fvek_key1,
+                                       store->fvek_key2);
+    vck_status status = vck_rekey_read(store, &rekey);
+    if (status == VCK_TAMPERED) {
+        in->is_rekey_lost = true;
+        in->status = status;
+    }
+    if (status == VCK_OK) {
+        status = vck_rekey_journal_keys(&rekey, store->header.volume_id, ret_keys);
+        vck_rekey_wipe(&rekey);
+    }
+    return status;
+}
+
 static vck_status read_journal(struct inspection *in) VCK_CAN_WAIT
 {
     struct vck_journal_keys keys;
@@ -169,9 +189,9 @@ static vck_status read_journal(struct inspection *in) VCK_CAN_WAIT
     if (!in->has_layout || store->header.vendor_id != 0)
         return VCK_OK;
     if (is_open) {
-        vck_status status = vck_journal_keys_derive(&keys, store->header.volume_id,
-                                                    store->fvek_key1, store->fvek_key2);
-        if (status != VCK_OK)
+        vck_status status = find_keys(in, &keys);
+        is_open = status == VCK_OK;
+        if (status != VCK_OK && status != VCK_TAMPERED)
             return status;
     }
     vck_status status = read_areas(in, is_open ? &keys : NULL);
@@ -265,6 +285,11 @@ bool inspect_is_open(const struct inspection *in)
 const char *inspect_explain(const struct inspection *in, char buffer[EXPLANATION_BYTES])
 {
     uint64_t size = in->disk->size_bytes;
+    if (in->is_rekey_lost) {
+        snprintf(buffer, EXPLANATION_BYTES,
+                 "a rekey is open, and no copy of its record is whole: the new key is lost");
+        return buffer;
+    }
     switch (in->status) {
     case VCK_SIGNATURE_MISMATCH:
         snprintf(buffer, EXPLANATION_BYTES,

@@ -11,6 +11,7 @@
 #include "products/vck/vck.h"
 #include "vck/journal.h"
 #include "vck/layout.h"
+#include "vck/rekey.h"
 #include "vck/store.h"
 
 enum half_kind {
@@ -48,9 +49,10 @@ struct inspection {
     struct vck_store store;
     bool has_key;
     vck_status status; /* of opening the store, with or without the key */
-    bool has_layout;   /* the geometry is known: store.layout, header and replicas are filled */
-    uint32_t model;    /* the replica the others are compared with */
-    bool has_journal;  /* the vendor area is ours, and could be read */
+    bool is_rekey_lost;
+    bool has_layout;  /* the geometry is known: store.layout, header and replicas are filled */
+    uint32_t model;   /* the replica the others are compared with */
+    bool has_journal; /* the vendor area is ours, and could be read */
     struct vck_journal_area area;
     struct half_view halves[VCK_JOURNAL_REPLICAS_MAX][2];
     struct slot_view slots[VCK_JOURNAL_REPLICAS_MAX][2];

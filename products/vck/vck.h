@@ -23,6 +23,7 @@
 enum option_id {
     OPTION_ALL,
     OPTION_ALLOW_DISCARDS,
+    OPTION_BACK,
     OPTION_BOOT_CONFIG,
     OPTION_CMDLINE,
     OPTION_DRY_RUN,
@@ -155,6 +156,7 @@ int run_encrypt(const struct command *command);
 int run_decrypt(const struct command *command);
 int run_pause(const struct command *command);
 int run_resume(const struct command *command);
+int run_rekey(const struct command *command);
 int run_rate(const struct command *command);
 int run_status(const struct command *command);
 int run_list(const struct command *command);

@@ -24,15 +24,24 @@ static void print_header(const struct inspection *in, const char *path)
            layout->data_start_lba);
 }
 
+static const char *rekey_direction_text(enum vck_direction direction)
+{
+    return direction == VCK_DECRYPTING ? "back to the old key" : "to the new key";
+}
+
 static void print_state(const struct inspection *in)
 {
     const struct vck_store_state *state = &in->store.state;
     uint64_t total = in->store.layout.data_sectors;
+    bool is_rekeying = vck_store_is_rekeying(&in->store);
     char name[REPLICA_NAME_BYTES];
-    printf("  ciphertext: %" PRIu64 " of %" PRIu64 " sectors (%.1f %%)\n",
-           state->encrypted_offset_sectors, total,
+    if (is_rekeying)
+        printf("  ciphertext: all of %" PRIu64 " sectors\n", total);
+    printf("  %s %" PRIu64 " of %" PRIu64 " sectors (%.1f %%)\n",
+           is_rekeying ? "new key:   " : "ciphertext:", state->encrypted_offset_sectors, total,
            100.0 * (double)state->encrypted_offset_sectors / (double)total);
-    printf("  direction:  %s, intent %s\n", direction_text(state->direction),
+    printf("  direction:  %s, intent %s\n",
+           is_rekeying ? rekey_direction_text(state->direction) : direction_text(state->direction),
            intent_text(state->intent));
     printf("  valid:      generation %" PRIu64 ", from replica %u (%s)\n", state->generation,
            in->store.winner, replica_name(&in->store.layout, in->store.winner, name));
@@ -126,8 +135,12 @@ static void write_state(struct json *json, const struct inspection *in)
         json_null(json, "state");
         return;
     }
+    bool is_rekeying = vck_store_is_rekeying(&in->store);
     json_object_begin(json, "state");
-    json_u64(json, "encrypted_sectors", state->encrypted_offset_sectors);
+    json_u64(json, "encrypted_sectors",
+             is_rekeying ? in->store.layout.data_sectors : state->encrypted_offset_sectors);
+    json_bool(json, "rekeying", is_rekeying);
+    json_u64(json, "rekeyed_sectors", is_rekeying ? state->encrypted_offset_sectors : 0);
     json_string(json, "direction", direction_text(state->direction));
     json_string(json, "intent", intent_text(state->intent));
     json_u64(json, "generation", state->generation);

@@ -21,7 +21,8 @@
 
 struct map {
     struct vck_layout layout;
-    uint64_t encrypted_sectors;
+    uint64_t encrypted_sectors; /* where is_rekeying: the boundary between the keys */
+    bool is_rekeying;
     uint64_t hot_first_sector; /* of the data region, as all below */
     uint64_t hot_sectors;
     uint32_t damage_count;
@@ -58,9 +59,13 @@ static unsigned make_regions(const struct map *map, struct region regions[REGION
         hot = VCK_MIN(data + map->hot_first_sector, hot_end);
     }
     add_region(regions, &count, "header", 'M', 0, data);
-    add_region(regions, &count, "ciphertext", '#', data, VCK_MIN(boundary, hot));
+    add_region(regions, &count, map->is_rekeying ? "new key" : "ciphertext", '#', data,
+               VCK_MIN(boundary, hot));
     add_region(regions, &count, "hot", '*', hot, hot_end);
-    add_region(regions, &count, "plaintext", '.', VCK_MAX(boundary, hot_end), end);
+    if (map->is_rekeying)
+        add_region(regions, &count, "old key", '=', VCK_MAX(boundary, hot_end), end);
+    else
+        add_region(regions, &count, "plaintext", '.', VCK_MAX(boundary, hot_end), end);
     add_region(regions, &count, "footer", 'M', end, map->layout.volume_sectors);
     return count;
 }
@@ -105,7 +110,8 @@ static int ask_host(const struct command *command, const char *path, struct map 
             report(command, EXIT_NOT_FOUND,
                    "%s is not attached; --vmk-file, --key-file or --unlock reads the disk", path);
     if (code == EXIT_OK) {
-        map->encrypted_sectors = status.encrypted_sector;
+        map->is_rekeying = status.rekeying;
+        map->encrypted_sectors = status.rekeying ? status.rekeyed_sector : status.encrypted_sector;
         take_data_region(&status, map);
         code = client_call(&client, VCK_CODE_DAMAGE, &request, &damage);
     }
@@ -117,6 +123,7 @@ static int ask_host(const struct command *command, const char *path, struct map 
 
 static void take_inspection(const struct inspection *in, struct map *map)
 {
+    map->is_rekeying = vck_store_is_rekeying(&in->store);
     map->encrypted_sectors = in->store.state.encrypted_offset_sectors;
     map->damage_count = in->damage.count;
     memcpy(map->damage_bytes, in->damage.offset_bytes, sizeof(map->damage_bytes));
@@ -175,7 +182,7 @@ static void fill(const struct map *map, const struct region *region, char *cells
 
 static void draw(const struct map *map, char *cells, unsigned count)
 {
-    static const char order[] = ".#M*"; /* the later ones are the more notable */
+    static const char order[] = ".=#M*"; /* the later ones are the more notable */
     struct region regions[REGIONS_MAX];
     unsigned region_count = make_regions(map, regions);
     for (const char *cell = order; *cell != 0; cell++)

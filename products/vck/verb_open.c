@@ -28,6 +28,11 @@ static int plan(const struct command *command, const struct inspection *in, cons
     char text[EXPLANATION_BYTES];
     if (!inspect_is_open(in))
         return report(command, exit_code_of(in->status), "%s: %s", path, inspect_explain(in, text));
+    if (vck_store_is_rekeying(&in->store))
+        return report(command, EXIT_REFUSED,
+                      "%s is being rekeyed, and lies under two keys; vckd opens it and ends that "
+                      "(vck attach, vck resume)",
+                      path);
     if (has_open_record(in))
         return report(command, EXIT_PROBLEMS,
                       "the last sweep of %s was cut short; opening it for writing carries out the "

@@ -3,6 +3,7 @@
 #include "port/port.h"
 #include "products/vck/client.h"
 #include "products/vck/json.h"
+#include "vck/block.h"
 
 #define STATUS_TAG VCK_TAG('C', 's', 't', 'a')
 
@@ -28,6 +29,8 @@ static void print_status_json(const char *path, const struct vck_msg_volume_stat
     json_u64(&json, "rate_mib_s", status->rate_mib_s);
     json_u64(&json, "bytes_per_s", status->bytes_per_s);
     json_string(&json, "error", *status->error != 0 ? status->error : NULL);
+    json_bool(&json, "rekeying", status->rekeying);
+    json_u64(&json, "rekeyed_sectors", status->rekeyed_sector);
     json_object_end(&json);
 }
 
@@ -40,6 +43,11 @@ static void print_status_text(const char *path, const struct vck_msg_volume_stat
            percent(status->encrypted_sector, status->total_sectors),
            size_text(status->encrypted_sector * status->sector_size, encrypted),
            size_text(status->total_sectors * status->sector_size, total));
+    if (status->rekeying)
+        printf("  rekey:   %.1f %% is under the new key (%s), %s\n",
+               percent(status->rekeyed_sector, status->total_sectors),
+               size_text(status->rekeyed_sector * status->sector_size, encrypted),
+               status->direction == VCK_DECRYPTING ? "on the way back" : "on the way there");
     if (status->bytes_per_s != 0)
         printf("  speed:   %s/s\n", size_text(status->bytes_per_s, speed));
     if (status->rate_mib_s != 0)

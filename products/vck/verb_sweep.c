@@ -14,11 +14,24 @@
 
 /* ---- watching ---- */
 
+/* What a sweep does, by its words; is_back: the boundary goes down. */
+struct work {
+    const char *doing;
+    const char *done;
+    bool is_back;
+    bool is_rekey;
+};
+
+static const struct work encrypts = {"encrypting", "encrypted", false, false};
+static const struct work decrypts = {"decrypting", "decrypted", true, false};
+static const struct work rekeys = {"rekeying", "under its new key", false, true};
+static const struct work rekeys_back = {"going back", "under its old key", true, true};
+
 struct watch {
     struct client *client;
     const struct command *command;
     const char *path;
-    bool is_decrypting;
+    const struct work *work;
     uint64_t started_ns;
     uint64_t started_bytes;
     struct progress progress;
@@ -26,15 +39,18 @@ struct watch {
 
 static uint64_t done_bytes(const struct watch *watch, const struct vck_msg_volume_status *status)
 {
-    uint64_t sectors = watch->is_decrypting ? status->total_sectors - status->encrypted_sector
-                                            : status->encrypted_sector;
-    return sectors * status->sector_size;
+    const struct work *work = watch->work;
+    uint64_t boundary = work->is_rekey ? status->rekeyed_sector : status->encrypted_sector;
+    /* Nothing is left of a rekey that is over. */
+    if (work->is_rekey && !status->rekeying)
+        boundary = work->is_back ? 0 : status->total_sectors;
+    return (work->is_back ? status->total_sectors - boundary : boundary) * status->sector_size;
 }
 
 static void show(struct watch *watch, const struct vck_msg_volume_status *status)
 {
     struct progress_sample sample = {
-        .what = watch->is_decrypting ? "decrypting" : "encrypting",
+        .what = watch->work->doing,
         .done_bytes = done_bytes(watch, status),
         .total_bytes = status->total_sectors * status->sector_size,
     };
@@ -52,8 +68,8 @@ static void print_done(struct watch *watch, const struct vck_msg_volume_status *
     uint64_t moved = done_bytes(watch, status) - watch->started_bytes;
     double seconds = (double)(vck_clock_ns() - watch->started_ns) / 1e9;
     progress_end(&watch->progress);
-    printf("%s is %s: %s in %s", watch->path, watch->is_decrypting ? "decrypted" : "encrypted",
-           size_text(moved, size), duration_text((uint64_t)(seconds + 0.5), took));
+    printf("%s is %s: %s in %s", watch->path, watch->work->done, size_text(moved, size),
+           duration_text((uint64_t)(seconds + 0.5), took));
     if (seconds >= 0.5)
         printf(", %.1f MiB/s", (double)moved / (1024.0 * 1024.0) / seconds);
     printf("\n");
@@ -69,14 +85,20 @@ static int say_interrupted(struct watch *watch)
 
 static bool is_over(const struct watch *watch, const struct vck_msg_volume_status *status)
 {
-    uint32_t running = watch->is_decrypting ? VCK_STATE_DECRYPTING : VCK_STATE_ENCRYPTING;
+    uint32_t running = watch->work->is_back ? VCK_STATE_DECRYPTING : VCK_STATE_ENCRYPTING;
     return !status->is_attached || status->state != running;
+}
+
+static uint64_t boundary_sector(const struct vck_msg_volume_status *status)
+{
+    return status->rekeying ? status->rekeyed_sector : status->encrypted_sector;
 }
 
 /* Why it is over. */
 static int conclude(struct watch *watch, const struct vck_msg_volume_status *status)
 {
-    uint64_t end = watch->is_decrypting ? 0 : status->total_sectors;
+    bool is_down = watch->work->is_back && !watch->work->is_rekey;
+    uint64_t end = is_down ? 0 : status->total_sectors;
     if (status->is_attached && status->encrypted_sector == end && status->state == VCK_STATE_IDLE) {
         print_done(watch, status);
         return EXIT_OK;
@@ -87,10 +109,10 @@ static int conclude(struct watch *watch, const struct vck_msg_volume_status *sta
     if (*status->error != 0)
         return report(watch->command, EXIT_FAILED,
                       "the sweep of %s stopped at sector %" PRIu64 ": %s", watch->path,
-                      status->encrypted_sector, status->error);
+                      boundary_sector(status), status->error);
     return report(watch->command, EXIT_FAILED,
                   "%s is now %s at sector %" PRIu64 " of %" PRIu64 ", by another request",
-                  watch->path, state_text(status->state), status->encrypted_sector,
+                  watch->path, state_text(status->state), boundary_sector(status),
                   status->total_sectors);
 }
 
@@ -114,6 +136,26 @@ static int wait_for_end(struct watch *watch)
 
 /* ---- starting ---- */
 
+/* What was asked for; to resume is to go on with what the volume says. */
+static const struct work *work_of(uint32_t request, const struct vck_msg_volume_status *status)
+{
+    bool is_down = status->direction == VCK_DECRYPTING;
+    switch (request) {
+    case VCK_CODE_START_ENCRYPT:
+        return &encrypts;
+    case VCK_CODE_START_DECRYPT:
+        return &decrypts;
+    case VCK_CODE_REKEY:
+        return &rekeys;
+    case VCK_CODE_REKEY_BACK:
+        return &rekeys_back;
+    default:
+        if (status->rekeying)
+            return is_down ? &rekeys_back : &rekeys;
+        return is_down ? &decrypts : &encrypts;
+    }
+}
+
 static int start(struct client *client, const struct command *command, uint32_t request,
                  const char *path)
 {
@@ -123,14 +165,12 @@ static int start(struct client *client, const struct command *command, uint32_t 
         code = client_get_status(client, path, &status);
     if (code != EXIT_OK)
         return code;
-    bool is_decrypting = request == VCK_CODE_RESUME ? status.direction == VCK_DECRYPTING
-                                                    : request == VCK_CODE_START_DECRYPT;
     if (option_given(command, OPTION_NO_WAIT)) {
-        printf("%s: %s\n", path, state_text(status.state));
+        printf("%s: %s%s\n", path, state_text(status.state), status.rekeying ? ", rekeying" : "");
         return EXIT_OK;
     }
     struct watch watch = {
-        .client = client, .command = command, .path = path, .is_decrypting = is_decrypting};
+        .client = client, .command = command, .path = path, .work = work_of(request, &status)};
     return wait_for_end(&watch);
 }
 
@@ -164,6 +204,12 @@ int run_resume(const struct command *command)
     return run_start(command, VCK_CODE_RESUME);
 }
 
+int run_rekey(const struct command *command)
+{
+    return run_start(command,
+                     option_given(command, OPTION_BACK) ? VCK_CODE_REKEY_BACK : VCK_CODE_REKEY);
+}
+
 /* ---- pause and rate ---- */
 
 static int pause_volume(struct client *client, const char *path)
@@ -174,7 +220,7 @@ static int pause_volume(struct client *client, const char *path)
         code = client_get_status(client, path, &status);
     if (code == EXIT_OK)
         printf("%s: %s at sector %" PRIu64 " of %" PRIu64 "\n", path, state_text(status.state),
-               status.encrypted_sector, status.total_sectors);
+               boundary_sector(&status), status.total_sectors);
     return code;
 }
 
