@@ -22,7 +22,7 @@ static void a_secret_is_copied_and_wiped(void **state)
 {
     (void)state;
     static const uint8_t key[] = "a key of some bytes";
-    struct vck_secret secret;
+    struct vck_secret secret = {0};
     size_t live_count = vck_alloc_live_count();
     freed_count = freed_unwiped_count = 0;
     assert_int_equal(vck_secret_init_copy(&secret, (struct vck_bytes){key, sizeof(key)}), VCK_OK);
@@ -44,7 +44,7 @@ static void a_new_secret_is_zero_at_every_size(void **state)
     (void)state;
     static const size_t sizes[] = {1, 32, 4095, 4096, 4097, 65536};
     for (size_t i = 0; i < VCK_ARRAY_COUNT(sizes); i++) {
-        struct vck_secret secret;
+        struct vck_secret secret = {0};
         assert_int_equal(vck_secret_init(&secret, sizes[i]), VCK_OK);
         assert_true(vck_all_zero(secret.data, sizes[i]));
         memset(secret.data, 0xA5, sizes[i]);
