@@ -58,8 +58,9 @@ def measure(directory, by_entry):
 def make(kernel):
     """plain/ and encrypted/, each with its disks; plain/ with the firmware's entry for the kernel."""
     vmlinuz = next((kernel / "boot").glob("vmlinuz-*"))
+    # What prints the lines reads one ahead.
     initrd = gzip.compress(vm.initramfs(kernel, [], (), {
-        "test": b"echo first program; sleep 1000"}), 1)
+        "test": b"echo first program; echo; sleep 1000"}), 1)
     machine.make_fat("fat.img", PLAIN_BYTES, 512, {"vmlinuz": vmlinuz, "initrd.img": initrd})
     plain = Path("fat.img").read_bytes()
     config = json.dumps({"partition_guid": str(PARTITION), "osloader": "/vmlinuz",

@@ -25,6 +25,10 @@ void client_close(struct client *client);
  * is reported with the host's explanation. */
 int client_call(struct client *client, uint32_t code, const void *request, void *ret_response);
 
+/* Has the host attach the volume, with this key. */
+int attach_with_key(const struct command *command, const char *path, struct vck_bytes vmk,
+                    struct vck_msg_prepare_response *ret_response);
+
 /* The requests that take a path and answer with nothing. */
 int client_volume_call(struct client *client, uint32_t code, const char *path);
 int client_get_status(struct client *client, const char *path,

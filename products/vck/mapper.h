@@ -41,6 +41,10 @@ int open_check_free(const struct command *command, const char *name);
 int open_with_key(const struct command *command, const char *path, const char *name,
                   struct vck_bytes vmk);
 
+/* /dev/mapper/NAME of a volume that the daemon serves (serve_linux.c). */
+int serve_with_key(const struct command *command, const char *path, const char *name,
+                   const uint8_t volume_id[16], struct vck_bytes vmk);
+
 int run_open(const struct command *command);
 int run_close(const struct command *command);
 int run_initrd_unlock(const struct command *command);

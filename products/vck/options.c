@@ -63,6 +63,7 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_SECTOR_SIZE] = {"--sector-size", "BYTES", "512 or 4096 (what the disk has)"},
     [OPTION_SERVER_TIME] = {"--server-time", "SECONDS",
                             "how long each server of a network slot may take (10)"},
+    [OPTION_SERVE] = {"--serve", NULL, "leave what is not wholly encrypted to the daemon"},
     [OPTION_SHRINK] = {"--shrink", NULL, "make room by shrinking the ext2/3/4 or NTFS file system"},
     [OPTION_SINGLE_REPLICA] = {"--single-replica", NULL,
                                "allow just one replica, which a torn write can destroy"},

@@ -26,7 +26,7 @@ static const struct verb verbs[] = {
     {"close", "NAME", 1, 1, "remove what open made", 0, run_close},
     {"initrd-unlock", "NAME", 1, 1, "open what the boot loader unlocked",
      OPTION_BIT(HANDOVER) | OPTION_BIT(PARTITION) | OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) |
-         OPTION_BIT(WAIT) | OPTION_BIT(READ_ONLY) | OPTION_BIT(ALLOW_DISCARDS),
+         OPTION_BIT(WAIT) | OPTION_BIT(SERVE) | OPTION_BIT(READ_ONLY) | OPTION_BIT(ALLOW_DISCARDS),
      run_initrd_unlock},
     {"os-prepare", "VOLUME", 1, 1, "have this system start from a volume, by the boot loader",
      OPTION_BIT(ESP) | OPTION_BIT(LOADER) | OPTION_BIT(OSLOADER) | OPTION_BIT(INITRD) |

@@ -30,14 +30,15 @@ static void print_attached(const struct command *command, const char *path,
     json_object_end(&json);
 }
 
-static int attach(const struct command *command, const char *path, const struct vck_secret *key)
+int attach_with_key(const struct command *command, const char *path, struct vck_bytes vmk,
+                    struct vck_msg_prepare_response *ret_response)
 {
     struct client client;
     struct vck_msg_prepare_response response;
     struct vck_msg_prepare_request request = {
         .volume_path = path,
         .nt_device_path = "",
-        .vmk = {key->data, key->size_bytes},
+        .vmk = vmk,
     };
     int code = client_open(&client, command);
     if (code == EXIT_OK)
@@ -45,9 +46,19 @@ static int attach(const struct command *command, const char *path, const struct 
     if (code == EXIT_OK && !response.fully_attached)
         code = report(command, EXIT_FAILED, "the %s hides the metadata of %s but did not open it",
                       os_words.host, path);
+    client_close(&client);
+    if (code == EXIT_OK)
+        *ret_response = response;
+    return code;
+}
+
+static int attach(const struct command *command, const char *path, const struct vck_secret *key)
+{
+    struct vck_msg_prepare_response response;
+    int code =
+        attach_with_key(command, path, (struct vck_bytes){key->data, key->size_bytes}, &response);
     if (code == EXIT_OK)
         print_attached(command, path, &response);
-    client_close(&client);
     return code;
 }
 

@@ -176,11 +176,24 @@ static int map_inspected(const struct command *command, struct inspection *in, c
                         : map_volume(command, in, path, name, &mapping);
 }
 
+/* Its boundary is to move, and only the daemon can do that. */
+static bool is_to_be_served(const struct command *command, const struct inspection *in)
+{
+    return option_given(command, OPTION_SERVE) && inspect_is_open(in) &&
+           in->store.state.encrypted_offset_sectors < in->store.layout.data_sectors;
+}
+
 int open_with_key(const struct command *command, const char *path, const char *name,
                   struct vck_bytes vmk)
 {
     struct inspection in;
     int code = inspect_open(&in, command, path, DISK_READ_ONLY, VCK_STORE_ANY_REPLICA, vmk);
+    if (code == EXIT_OK && is_to_be_served(command, &in)) {
+        uint8_t volume_id[sizeof(in.store.header.volume_id)];
+        memcpy(volume_id, in.store.header.volume_id, sizeof(volume_id));
+        inspect_fini(&in);
+        return serve_with_key(command, path, name, volume_id, vmk);
+    }
     if (code == EXIT_OK && may_write(command) && inspect_is_open(&in) && has_open_record(&in)) {
         inspect_fini(&in);
         memset(&in, 0, sizeof(in));

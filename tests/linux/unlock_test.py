@@ -3,6 +3,7 @@
 """vck initrd-unlock in an initrd that a boot loader put a handover into."""
 import hashlib
 import os
+import shutil
 import sys
 import uuid
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgpack
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 import tap  # noqa: E402
 import vm  # noqa: E402
-from disks import VMK, Volume, partitioned  # noqa: E402
+from disks import MIB, VMK, Volume, partitioned  # noqa: E402
 
 VCK = os.environ["VCK"]
 WANTED = uuid.UUID("12345678-9abc-def0-1122-334455667788")
@@ -96,6 +97,49 @@ def without_a_loader():
         "--partition named; waited 0 s", "3",
         "vck initrd-unlock: --partition is 12; the GUID of a partition is expected",
     ], "\n".join(lines)
+
+
+@tap.test
+def served_by_the_daemon():
+    """--serve: an unfinished volume goes through the daemon, and is encrypted while in use"""
+    tools = [shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
+             for name in ("nbdkit", "nbd-client")]
+    if "VCKD" not in os.environ or None in tools:
+        raise tap.Skip("no vckd, nbdkit or nbd-client")
+    plugin = Path(os.environ["VCKD"]).parent / "vckd.so"
+    whole = Volume("whole", 512, 1)
+    half = Volume("half", 512, 0.5)
+    partitioned("disk", [whole, half], [OTHERS[0], WANTED])
+    lines = vm.boot_or_skip("""
+        mkdir /run
+        vck initrd-unlock --serve system 2>/errors || cat /errors
+        sha256sum < /dev/mapper/system
+        vck encrypt /dev/vda2 >/dev/null
+        sha256sum < /dev/mapper/system
+        yes written | dd of=/dev/mapper/system bs=4096 seek=100 count=20 conv=fsync 2>/dev/null
+        vck status /dev/vda2 | grep -c 100
+        vck close system; nbd-client -d /dev/nbd0 >/dev/null
+        vck detach /dev/vda2 && kill $(cat /run/vck/vckd.pid)
+        vck initrd-unlock --serve --partition """ + str(OTHERS[0]) + """ --handover /none \
+            --key-file /slot all 2>&1 | tail -n 1
+        vck key add /dev/vda1 --vmk-file /key --new-key-file /slot --type key-file --kdf hkdf >/dev/null
+        vck initrd-unlock --serve --partition """ + str(OTHERS[0]) + """ --key-file /slot all
+        dmsetup table all | cut -d' ' -f3
+        """, [VCK, os.environ["VCKD"], *tools, shutil.which("dmsetup") or "/usr/sbin/dmsetup"],
+        [("disk", 512)], (*vm.DISK_MODULES, "nbd"),
+        {".vck/handover": handover(), "key": VMK, "slot": bytes(range(64)),
+         "bin/vckd.so": plugin.read_bytes()}, [plugin])
+    digest = hashlib.sha256(half.data).hexdigest() + "  -"
+    assert lines[:3] == ["/dev/mapper/system", digest, digest], "\n".join(lines)
+    assert lines[3] == "1" and lines[-2:] == ["/dev/mapper/all", "crypt"], "\n".join(lines)
+    size = len(Path("half").read_bytes())
+    with open("disk", "rb") as file:
+        file.seek(3 * MIB)
+        Path("half").write_bytes(file.read(size))
+    half.encrypted = half.sectors
+    written = bytearray(half.data)
+    written[100 * 4096:120 * 4096] = (b"written\n" * 512) * 20
+    assert half.read() == written
 
 
 tap.main()

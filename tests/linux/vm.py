@@ -119,14 +119,16 @@ class Archive:
         return bytes(self.data)
 
 
-def initramfs(folder, programs, module_names, files):
-    """programs go to /bin with their libraries, before those of busybox; files: {name: bytes}; /test is what runs."""
+def initramfs(folder, programs, module_names, files, plugins=()):
+    """programs go to /bin with their libraries, before those of busybox, plugins only have theirs
+    there; files: {name: bytes}; /test is what runs."""
     archive = Archive()
     for name in ("proc", "sys", "dev", "tmp"):
         archive.entry(name, 0o40755)
     archive.file("bin/busybox", Path(BUSYBOX).read_bytes())
     for program in programs:
         archive.file(f"bin/{Path(program).name}", Path(program).read_bytes())
+    for program in (*programs, *plugins):
         for library in libraries(program):
             archive.file(str(library)[1:], library.resolve().read_bytes())
     for applet in run(BUSYBOX, "--list").split():
@@ -142,10 +144,11 @@ def initramfs(folder, programs, module_names, files):
     return archive.end()
 
 
-def boot(test, programs, disks=(), module_names=(), files=None, seconds=180):
+def boot(test, programs, disks=(), module_names=(), files=None, plugins=(), seconds=180):
     """Runs the shell script `test`; its output as lines. disks: (path, sector size), /dev/vda on."""
     folder = kernel()
-    archive = initramfs(folder, programs, module_names, {**(files or {}), "test": test.encode()})
+    archive = initramfs(folder, programs, module_names, {**(files or {}), "test": test.encode()},
+                        plugins)
     Path("initrd").write_bytes(gzip.compress(archive, 1))
     command = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", "max", "-m", "768",
                "-nodefaults", "-display", "none", "-net", "none", "-no-reboot",
