@@ -10,11 +10,13 @@ import pty
 import re
 import select
 import shutil
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -22,7 +24,7 @@ import key_oracle  # noqa: E402
 import network_oracle as oracle  # noqa: E402
 import tap  # noqa: E402
 
-VCK = os.environ["VCK"]
+VCK, VCKD = os.environ["VCK"], os.environ.get("VCKD")
 TANGD, KEYGEN, ROTATE = (f"/usr/libexec/{name}" for name in
                          ("tangd", "tangd-keygen", "tangd-rotate-keys"))
 MIB = 1 << 20
@@ -549,6 +551,58 @@ def beside_other_slots():
             vck("key", "remove", "--slot", 0, "image", code=REFUSED, says="last one")
         server.close()
         does_not_open("refused the connection")
+
+
+@contextlib.contextmanager
+def daemon():
+    runtime = re.search(r"=> (\S+/lib[at]san\.so\S*)", subprocess.run(
+        ["ldd", Path(VCKD).parent / "vckd.so"], stdout=subprocess.PIPE, check=True, text=True).stdout)
+    with open("vckd.log", "wb") as log:
+        process = subprocess.Popen(
+            [VCKD, "--foreground", "--socket", "control.sock", "--nbd", "nbd.sock"],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            env={**os.environ, **({"LD_PRELOAD": runtime[1]} if runtime else {})})
+    try:
+        end = time.monotonic() + 300
+        while subprocess.run([VCK, "list", "--socket", "control.sock"], stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            assert time.monotonic() < end and process.poll() is None, Path("vckd.log").read_text()
+            time.sleep(0.05)
+        yield
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) == 0, Path("vckd.log").read_text()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+@tap.test
+def unattended():
+    """attach: the servers are all that is needed, and without them nothing is attached"""
+    with volume(2, threshold=1) as servers:
+        if not VCKD:
+            raise tap.Skip("no vckd here")
+        with daemon():
+            servers[0].close()
+            vck("attach", "--socket", "control.sock", "image", says="is attached")
+            vck("key", "test", "image", says="slot 0")
+            vck("detach", "--socket", "control.sock", "image")
+            servers[1].close()
+            with unchanged():
+                vck("attach", "--socket", "control.sock", "image", code=WRONG_KEY,
+                    says="0 of 2 servers gave their share")
+            assert json.loads(vck("list", "--json", "--socket", "control.sock")) == []
+
+
+@tap.test
+def open_by_device_mapper():
+    """open: the servers are all that is needed"""
+    with volume() as (server,):
+        with unchanged():
+            vck("open", "--dry-run", "image", "name", says="linear")
+            server.close()
+            vck("open", "--dry-run", "image", "name", code=WRONG_KEY, says="refused the connection")
 
 
 @tap.test
