@@ -60,6 +60,8 @@ static void check_again(const struct vck_block_header *header,
     VCK_ASSERT(read.generation == metadata->generation);
     VCK_ASSERT(read.digest_present == metadata->digest_present);
     VCK_ASSERT(memcmp(read.fvek_key1, metadata->fvek_key1, VCK_FVEK_KEY_BYTES) == 0);
+    VCK_ASSERT(memcmp(read.rekey_nonce, metadata->rekey_nonce, VCK_REKEY_NONCE_BYTES) == 0);
+    VCK_ASSERT(header_read.metadata_version == header->metadata_version);
     VCK_ASSERT(memcmp(header_read.reserved, header->reserved, VCK_BLOCK_RESERVED_BYTES) == 0);
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the seeds of fuzz_block, fuzz_journal and fuzz_open to fuzz/corpus; see those for what the
-first bytes mean."""
+"""Writes the seeds of fuzz_block, fuzz_journal, fuzz_open and fuzz_rekey to fuzz/corpus; see those
+for what the first bytes mean."""
 import json
 import random
 import struct
@@ -40,6 +40,9 @@ def blocks():
     block.reserved = RANDOM.randbytes(192)
     put("block", "ours", b"\0" + block.encode(VMK))
     ours = block.encode(VMK)
+    rekeying = oracle.decode_block(ours, VMK)
+    rekeying.version, rekeying.nonce = 2, bytes(range(12))
+    put("block", "rekeying", b"\0" + rekeying.encode(VMK))
     put("block", "plain", b"\2" + ours[:64] + block.plain() + ours[192:])
 
 
@@ -83,6 +86,16 @@ def opens():
     put("open", "anywhere", b"\2" + bytes([3]) + struct.pack("<I", 270000) + b"\4JVCK")
 
 
+def rekeys():
+    fields = oracle.Rekey(*(RANDOM.randbytes(size) for size in (16, 12, 32, 32, 64)))
+    record = fields.encode(VMK).rstrip(b"\0")
+    put("rekey", "record", b"\0" + record)
+    put("rekey", "record-unwrapped", b"\1" + record[:40] + bytes(range(128)))
+    put("rekey", "record-of-later", b"\0" + record[:4] + b"\2" + record[5:])
+    put("rekey", "record-long", b"\0" + record.ljust(200, b"\1"))
+
+
 blocks()
 journals()
 opens()
+rekeys()

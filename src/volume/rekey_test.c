@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include <openssl/evp.h>
+#include <pthread.h>
+#include <sched.h>
 
 #include "memory_disk.h"
 #include "vck/executor.h"
@@ -256,6 +258,85 @@ static void it_can_be_turned_round(void **state) VCK_CAN_WAIT
     end(f);
 }
 
+/* ---- beside traffic ---- */
+
+struct traffic {
+    struct vck_volume *volume;
+    uint64_t first_sector; /* 16 sectors of its own */
+    uint32_t stopping;
+    uint64_t rounds;
+    bool is_wrong;
+};
+
+/* Writes its sectors and reads them back, again and again. */
+static void *work(void *argument) VCK_NO_ANALYSIS
+{
+    struct traffic *t = argument;
+    uint8_t wrote[16 * SECTOR];
+    uint8_t got[16 * SECTOR];
+
+    while (!__atomic_load_n(&t->stopping, __ATOMIC_ACQUIRE) && !t->is_wrong) {
+        memset(wrote, (int)(t->first_sector + t->rounds), sizeof wrote);
+        t->is_wrong = vck_volume_io(t->volume, VCK_REQUEST_WRITE, 0, t->first_sector * SECTOR,
+                                    wrote, sizeof wrote) != VCK_OK ||
+                      vck_volume_io(t->volume, VCK_REQUEST_READ, 0, t->first_sector * SECTOR, got,
+                                    sizeof got) != VCK_OK ||
+                      memcmp(wrote, got, sizeof got) != 0;
+        __atomic_fetch_add(&t->rounds, 1, __ATOMIC_RELEASE);
+    }
+    return NULL;
+}
+
+/* On workers, there, back, and there again. */
+static void traffic_goes_on(void **state) VCK_CAN_WAIT
+{
+    struct fixture *f = begin();
+    struct vck_volume_options options = {.path = "memory", .vmk = vmk, .batch_bytes = 16384};
+    struct traffic traffic[2] = {{.first_sector = 16}, {.first_sector = SECTORS - 32}};
+    pthread_t threads[2];
+
+    (void)state;
+    assert_int_equal(vck_volume_detach(f->volume), VCK_OK);
+    assert_int_equal(vck_executor_create(NULL, &options.executor), VCK_OK);
+    assert_int_equal(vck_volume_attach(&f->memory->disk, &options, &f->volume), VCK_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        traffic[i].volume = f->volume;
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &traffic[i]), 0);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(vck_volume_rekey(f->volume), VCK_OK);
+        for (unsigned k = 0; k < 20 * i; k++) {
+            vck_status turned = vck_volume_rekey_back(f->volume);
+
+            /* Whatever it meets, it never begins to decrypt. */
+            assert_true(turned == VCK_OK || turned == VCK_NOT_FOUND);
+            assert_int_equal(query(f).encrypted_sectors, SECTORS);
+            assert_int_equal(vck_volume_resume(f->volume), VCK_OK);
+            assert_int_equal(query(f).encrypted_sectors, SECTORS);
+            if (turned == VCK_OK && vck_volume_rekey(f->volume) == VCK_VALIDATION_FAILED)
+                break; /* it is just ending */
+        }
+        while (query(f).state != VCK_STATE_IDLE)
+            sched_yield();
+        assert_false(query(f).is_rekeying);
+        assert_string_equal(query(f).error, "");
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        __atomic_store_n(&traffic[i].stopping, 1, __ATOMIC_RELEASE);
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_false(traffic[i].is_wrong);
+        assert_true(traffic[i].rounds > 0);
+        memset(f->expected + traffic[i].first_sector * SECTOR,
+               (int)(traffic[i].first_sector + traffic[i].rounds - 1), 16 * SECTOR);
+    }
+    check_all(f);
+    assert_int_equal(vck_volume_detach(f->volume), VCK_OK);
+    vck_executor_destroy(options.executor);
+    attach(f);
+    check_all(f);
+    end(f);
+}
+
 /* ---- what is refused ---- */
 
 static void only_ciphertext_is_rekeyed(void **state) VCK_CAN_WAIT
@@ -388,6 +469,7 @@ int main(void)
         cmocka_unit_test(a_volume_gets_a_new_key_in_use),
         cmocka_unit_test(it_goes_on_after_an_attach),
         cmocka_unit_test(it_can_be_turned_round),
+        cmocka_unit_test(traffic_goes_on),
         cmocka_unit_test(only_ciphertext_is_rekeyed),
         cmocka_unit_test(one_whole_record_is_enough),
         cmocka_unit_test(it_survives_any_failing_operation),

@@ -26,7 +26,6 @@ static void set_ciphers(struct vck_volume *volume, struct vck_cipher_supplier *b
 {
     volume->config.cipher = below;
     volume->config.above = above;
-    volume_note_rekeying(volume);
 }
 
 static void set_version(struct vck_store *store, uint16_t version,
@@ -100,6 +99,7 @@ static vck_status open_rekey(struct vck_volume *volume) VCK_CAN_WAIT
         volume_stop_traffic(volume);
         offset_store->keys = keys;
         set_ciphers(volume, cipher, volume->config.cipher);
+        volume_note_rekeying(volume);
         volume_show_settled(volume);
     } else {
         if (cipher)
@@ -110,19 +110,33 @@ static vck_status open_rekey(struct vck_volume *volume) VCK_CAN_WAIT
     return status;
 }
 
+static vck_status begin(struct vck_volume *volume) VCK_CAN_WAIT
+{
+    vck_status status = check(volume);
+
+    if (status == VCK_OK)
+        status = open_rekey(volume);
+    return status == VCK_OK ? volume_sweep_start(volume, VCK_ENCRYPTING, true) : status;
+}
+
+/* One that ends meanwhile has done what is wanted, or, on its way back, leaves it to the next. */
+static vck_status go_on(struct vck_volume *volume) VCK_CAN_WAIT
+{
+    vck_status status = volume_sweep_start(volume, VCK_ENCRYPTING, true);
+
+    if (status != VCK_NOT_FOUND)
+        return status;
+    return volume->sweep.direction == VCK_DECRYPTING ? begin(volume) : VCK_OK;
+}
+
 vck_status vck_volume_rekey(struct vck_volume *volume)
 {
     vck_status status;
 
     vck_mutex_acquire(&volume->control);
     status = volume_sweep_check(volume);
-    if (status == VCK_OK && !volume_is_rekeying(volume)) {
-        status = check(volume);
-        if (status == VCK_OK)
-            status = open_rekey(volume);
-    }
     if (status == VCK_OK)
-        status = volume_sweep_start(volume, VCK_ENCRYPTING);
+        status = volume_is_rekeying(volume) ? go_on(volume) : begin(volume);
     vck_mutex_release(&volume->control);
     return status;
 }
@@ -136,7 +150,7 @@ vck_status vck_volume_rekey_back(struct vck_volume *volume)
     if (status == VCK_OK && !volume_is_rekeying(volume))
         status = VCK_NOT_FOUND;
     if (status == VCK_OK)
-        status = volume_sweep_start(volume, VCK_DECRYPTING);
+        status = volume_sweep_start(volume, VCK_DECRYPTING, true);
     vck_mutex_release(&volume->control);
     return status;
 }
@@ -153,6 +167,12 @@ vck_status volume_rekey_end(void *context)
     bool is_forward = volume->sweep.direction == VCK_ENCRYPTING;
     struct vck_cipher_supplier *kept = is_forward ? config->cipher : config->above;
     struct vck_cipher_supplier *gone = is_forward ? config->above : config->cipher;
+    struct vck_guard_view view = {
+        .cipher_end = config->data_sectors,
+        .hot_end = config->data_sectors,
+        .lock_end = UINT64_MAX,
+        .lock_readers = true,
+    };
     vck_status status = vck_journal_keys_derive(&offset_store->keys, store->header.volume_id,
                                                 is_forward ? rekey->fvek_key1 : store->fvek_key1,
                                                 is_forward ? rekey->fvek_key2 : store->fvek_key2);
@@ -165,6 +185,9 @@ vck_status volume_rekey_end(void *context)
     }
     set_version(store, VCK_METADATA_PLAIN, no_nonce);
     set_ciphers(volume, kept, NULL);
+    /* Who asks for the status sees the boundary go before the rekey. */
+    vck_guard_publish(&volume->guard, &view);
+    volume_note_rekeying(volume);
     gone->destroy(gone);
     vck_rekey_wipe(rekey);
     return VCK_OK;

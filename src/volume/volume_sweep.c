@@ -133,6 +133,8 @@ void vck_volume_query(struct vck_volume *volume, struct vck_volume_status *ret_s
     vck_spinlock_release(&volume->status_lock);
     /* After the state: a sweep that has come to rest has published where. */
     vck_guard_view_get(&volume->guard, &view);
+    /* A rekey is noted before its boundary shows, and until after that is gone. */
+    status.is_rekeying = status.is_rekeying || volume_is_rekeying(volume);
     status.hot_first_sector = view.lock_first;
     status.hot_sectors = view.lock_end - view.lock_first;
     /* While a batch is being written the durable boundary is still where the batch began. */
@@ -328,7 +330,8 @@ static vck_status stop_sweep(struct vck_volume *volume) VCK_CAN_WAIT
     return sweep->record_left_open ? VCK_IO : VCK_OK;
 }
 
-vck_status volume_sweep_start(struct vck_volume *volume, enum vck_direction direction)
+vck_status volume_sweep_start(struct vck_volume *volume, enum vck_direction direction,
+                              bool is_rekey)
 {
     bool left;
     vck_status status;
@@ -346,6 +349,10 @@ vck_status volume_sweep_start(struct vck_volume *volume, enum vck_direction dire
     status = stop_sweep(volume);
     if (status)
         return status;
+    /* A sweep that came to its end has ended the rekey, and what was meant for it must not become a
+     * sweep between ciphertext and plaintext. */
+    if (volume_is_rekeying(volume) != is_rekey)
+        return VCK_NOT_FOUND;
     left = work_is_left(volume, direction);
     status = record(volume, direction, left ? VCK_INTENT_RUN : VCK_INTENT_PAUSED);
     if (status == VCK_OK && left)
@@ -359,9 +366,21 @@ vck_status vck_volume_start(struct vck_volume *volume, enum vck_direction direct
     vck_status status;
 
     vck_mutex_acquire(&volume->control);
-    status = volume_is_rekeying(volume) ? VCK_BUSY : volume_sweep_start(volume, direction);
+    status = volume_is_rekeying(volume) ? VCK_BUSY : volume_sweep_start(volume, direction, false);
     vck_mutex_release(&volume->control);
     return status;
+}
+
+/* What a sweep that is there does, it goes on doing; otherwise what is recorded. */
+static vck_status go_on(struct vck_volume *volume) VCK_CAN_WAIT
+{
+    bool is_free = volume_sweep_is_free(volume);
+    enum vck_direction direction =
+        is_free ? volume->config.offset_store->store->state.direction : volume->sweep.direction;
+    bool is_rekey = is_free ? volume_is_rekeying(volume) : volume->sweep.target.end_rekey != NULL;
+    vck_status status = volume_sweep_start(volume, direction, is_rekey);
+
+    return status == VCK_NOT_FOUND ? VCK_OK : status;
 }
 
 vck_status vck_volume_resume(struct vck_volume *volume)
@@ -371,7 +390,7 @@ vck_status vck_volume_resume(struct vck_volume *volume)
     vck_mutex_acquire(&volume->control);
     status = volume_sweep_check(volume);
     if (status == VCK_OK)
-        status = volume_sweep_start(volume, volume->config.offset_store->store->state.direction);
+        status = go_on(volume);
     vck_mutex_release(&volume->control);
     return status;
 }

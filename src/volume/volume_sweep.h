@@ -21,8 +21,10 @@ void volume_sweep_end(struct vck_volume *volume) VCK_CAN_WAIT;
 vck_status volume_sweep_check(struct vck_volume *volume);
 /* Frees a sweep that has ended. True: there is none. */
 bool volume_sweep_is_free(struct vck_volume *volume) VCK_CAN_WAIT;
-/* Begins one, or lets the one that runs go on in this direction. */
-vck_status volume_sweep_start(struct vck_volume *volume, enum vck_direction direction) VCK_CAN_WAIT;
+/* Begins one, or lets the one that runs go on in this direction, of a rekey or not. NOT_FOUND: the
+ * rekey has ended meanwhile; its direction is that of volume->sweep. */
+vck_status volume_sweep_start(struct vck_volume *volume, enum vck_direction direction,
+                              bool is_rekey) VCK_CAN_WAIT;
 
 /* ---- volume_rekey ---- */
 
