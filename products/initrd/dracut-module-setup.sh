@@ -22,15 +22,26 @@ depends() {
 }
 
 installkernel() {
-    hostonly='' instmods dm_crypt xts ecb aesni_intel efivarfs
+    hostonly='' instmods dm_crypt xts ecb aesni_intel efivarfs nbd
 }
 
 install() {
-    local prefix name key
+    local prefix name key file plugin daemon
     prefix=$(vck_prefix)
     inst_binary "$prefix/bin/vck" /bin/vck
     inst_script "$prefix/lib/vck/initrd-volumes" /lib/vck/initrd-volumes
     inst_multiple cat modprobe
+    # With the daemon and what connects to it, volumes that are not wholly encrypted are served by it.
+    daemon=$prefix/sbin/vckd
+    [[ -x $daemon ]] || daemon=$prefix/bin/vckd
+    for file in "$prefix"/lib/vck/vckd.so "$prefix"/lib/*/vck/vckd.so; do
+        [[ ! -r $file ]] || plugin=$file
+    done
+    if [[ -x $daemon && -n $plugin ]] && type -P nbdkit nbd-client >/dev/null; then
+        inst_binary "$daemon" /bin/vckd
+        inst_library "$plugin" /bin/vckd.so
+        inst_multiple nbdkit nbd-client
+    fi
     inst_multiple -o systemd-ask-password
     inst_simple "$vck_list" /etc/vck/volumes
     # A key file is only as safe as what the initrd is on.

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A system without encryption becomes one that starts from an encrypted volume: os-prepare on a
-running Linux, its volume encrypted, and then power on: the firmware's own boot entry, the loader, the
-kernel and an initrd of initramfs-tools from the volume, whose hook opens it for the root."""
+running Linux, the sweep of its volume begun and killed half way, and then power on: the firmware's own
+boot entry, the loader, the kernel and an initrd of initramfs-tools from the volume, whose hook has the
+daemon serve it for the root while the sweep goes on."""
 import hashlib
+import json
 import os
 import random
 import re
@@ -56,6 +58,7 @@ umount /boot /efi; sync
 START = r"""#!/bin/busybox sh
 say() { echo "linux: $*"; }
 say "root=$(/bin/busybox grep ' / ' /proc/mounts | /bin/busybox grep -v rootfs | /bin/busybox cut -d' ' -f1)"
+say "served=$(/bin/busybox cat /sys/block/nbd0/pid)"
 say "data=$(/bin/busybox sha256sum </data.bin)"
 echo written by the system >/written.txt
 say "uptime=$(/bin/busybox cut -d' ' -f1 /proc/uptime)"
@@ -67,8 +70,11 @@ say "uptime=$(/bin/busybox cut -d' ' -f1 /proc/uptime)"
 def make_prefix():
     """What make install puts there, and the list of volumes; the environment that names them."""
     Path("pfx/bin").mkdir(parents=True)
+    Path("pfx/sbin").mkdir()
     Path("pfx/lib/vck").mkdir(parents=True)
     shutil.copy(os.environ["VCK"], "pfx/bin/vck")
+    shutil.copy(os.environ["VCKD"], "pfx/sbin/vckd")
+    shutil.copy(Path(os.environ["VCKD"]).parent / "vckd.so", "pfx/lib/vck/vckd.so")
     shutil.copy(HOOKS / "initrd-volumes", "pfx/lib/vck/initrd-volumes")
     Path("volumes").write_text(f"# the system\nsystem {PARTITION}\n")
     return {**os.environ, "VCK_VOLUMES": str(Path("volumes").absolute()),
@@ -147,33 +153,75 @@ class Daemon:
         while not Path("control").exists():
             assert self.process.poll() is None, "vckd does not start"
             time.sleep(0.05)
+        self.vck("attach", "volume.img", "--key-file", "passphrase")
+        return self
+
+    @staticmethod
+    def vck(verb, *arguments):
+        done = subprocess.run([os.environ["VCK"], verb, "--socket", "control", *arguments],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
+        return done.stdout.decode()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        Path("control").unlink()
 
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait()
 
 
-def encrypt():
-    """The volume, by the daemon of another system."""
-    disk = Path("data.img").read_bytes()
-    size = PLAIN_BYTES + ROOM_BYTES
-    Path("volume.img").write_bytes(disk[FIRST:FIRST + size])
+def take_volume():
+    with open("data.img", "rb") as file:
+        file.seek(FIRST)
+        Path("volume.img").write_bytes(file.read(PLAIN_BYTES + ROOM_BYTES))
     Path("passphrase").write_bytes(PASSPHRASE)
     os.chmod("passphrase", 0o600)
-    with Daemon():
-        for command in (("attach", "volume.img", "--key-file", "passphrase"),
-                        ("encrypt", "volume.img"), ("detach", "volume.img")):
-            machine.run(os.environ["VCK"], command[0], "--socket", "control", *command[1:])
+
+
+def encrypt_half():
+    """The daemon of another system begins the sweep, and is killed when a third is done."""
+    take_volume()
+    before = Path("volume.img").read_bytes()
+    with Daemon() as daemon:
+        daemon.vck("rate", "volume.img", "16")
+        daemon.vck("encrypt", "--no-wait", "volume.img")
+        done = total = 1
+        while done * 3 < total or done == total:
+            status = json.loads(daemon.vck("status", "--json", "volume.img"))
+            done, total = status["encrypted_sectors"], status["total_sectors"]
+            assert done < total, "too late to kill it"
+        daemon.kill()
+    after = Path("volume.img").read_bytes()
+    assert after[:512] != before[:512] and after[PLAIN_BYTES - 512:PLAIN_BYTES] == \
+        before[PLAIN_BYTES - 512:PLAIN_BYTES]
+    with open("data.img", "r+b") as file:
+        file.seek(FIRST)
+        file.write(after)
+
+
+def finish():
+    """The rest of the sweep; what the system has written is there, and encrypted."""
+    take_volume()
+    with Daemon() as daemon:
+        daemon.vck("encrypt", "volume.img")
+        address = f"nbd+unix:///{Path('volume.img').absolute()}?socket={Path('nbd').absolute()}"
+        machine.run("nbdcopy", address, "after.img")
+        daemon.vck("detach", "volume.img")
+    machine.run("mcopy", "-o", "-i", "after.img", "::/written.txt", "written.txt")
+    assert Path("written.txt").read_bytes() == b"written by the system\n"
     volume = Path("volume.img").read_bytes()
-    assert volume[:512] != disk[FIRST:FIRST + 512] and DATA[:4096] not in volume
-    Path("data.img").write_bytes(disk[:FIRST] + volume + disk[FIRST + size:])
+    assert DATA[:4096] not in volume and b"written by the system" not in volume
 
 
 def start():
     run_ = Machine(".", bus="nvme", by_entry=True)
     try:
         run_.answer(r"^Passphrase or recovery key", PASSPHRASE.decode())
-        run_.wait_for(r"^Unlocked: (\d+) of \1 sectors are encrypted")
+        said = run_.wait_for(r"^Unlocked: \d+ of \d+ sectors are encrypted")
+        done, total = map(int, re.findall(r"\d+", said))
+        assert total // 4 < done < total, said
         run_.wait_for(r"^Starting \\vmlinuz\.")
         assert run_.wait_end() == 0
         values, text = said_by_linux(run_)
@@ -181,8 +229,7 @@ def start():
         run_.close()
     assert values.get("root") == "/dev/mapper/system", text
     assert values["data"] == hashlib.sha256(DATA).hexdigest() + "  -", text
-    with open("data.img", "rb") as file:
-        assert b"written by the system" not in file.read()
+    assert values["served"].isdigit(), text
 
 
 def kernel_or_skip(*tools):
@@ -199,12 +246,13 @@ def kernel_or_skip(*tools):
 
 @tap.test
 def from_plain_to_encrypted():
-    """os-prepare, encrypt, power on: a root on the encrypted volume, through initramfs-tools"""
+    """os-prepare, half a sweep, power on: a root on the volume, through initramfs-tools"""
     folder = kernel_or_skip(EFIBOOTMGR, "/usr/sbin/mkinitramfs")
     make_disks(folder)
     prepare(folder)
-    encrypt()
+    encrypt_half()
     start()
+    finish()
 
 
 @tap.test
