@@ -64,6 +64,7 @@ class Server:
         self.keys.mkdir()
         self.say = None  # of a connection and what came of it: bytes to answer with
         self.connections = 0
+        self.holder = None
         if curve is None:
             subprocess.run([KEYGEN, self.keys], check=True, stdout=subprocess.DEVNULL)
         else:
@@ -123,10 +124,19 @@ class Server:
             self.say(connection, request)
 
     def close(self):
-        """Nobody listens any more: connections are refused."""
-        # A thread in accept keeps the socket open; a connection wakes it up.
+        """Nobody listens any more: connections are refused. The port is kept from others."""
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+        self.holder = socket.socket()
+        self.holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.holder.bind(("127.0.0.1", self.port))
+
+    def end(self):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        if self.holder:
+            self.holder.close()
 
 
 def says(answer):
@@ -170,16 +180,39 @@ def volume(count=1, slot=True, curves=(), threshold=None):
     servers = [Server(f"tang{i}", curves[i] if i < len(curves) else None) for i in range(count)]
     if slot:
         bind(servers, threshold)
-    yield servers
-    for server in servers:
-        with contextlib.suppress(OSError):
-            server.close()
+    try:
+        yield servers
+    finally:
+        for server in servers:
+            server.end()
 
 
 def bind(servers, threshold=None, *options, **expected):
     named = [f"--tang={server.url},{server.thumbprint()}" for server in servers]
     threshold = ("--threshold", threshold) if threshold else ()
     return vck("key", "add", "--vmk-file", "vmk", *named, *threshold, *options, "image", **expected)
+
+
+@contextlib.contextmanager
+def on_terminal(question, answer, code, *arguments):
+    """vck on a terminal, which answers the question; gives what was said before."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(VCK, [VCK, *arguments])
+    told = b""
+    while question.encode() not in told:
+        assert select.select([terminal], [], [], 120)[0], told
+        told += os.read(terminal, 4096)
+    yield told.decode()
+    os.write(terminal, answer.encode() + b"\n")
+    with contextlib.suppress(OSError):
+        while True:
+            piece = os.read(terminal, 4096)
+            if not piece:
+                break
+            told += piece
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == code, told
+    os.close(terminal)
 
 
 def slot(number=0):
@@ -287,8 +320,8 @@ def slow_servers():
     with volume(2, threshold=2) as servers:
         for server in servers:
             server.say = silent
-        told = does_not_open(*(f"{server.url}: there was no answer within 1 s"
-                               for server in servers), time_s=1)
+        told = does_not_open(*(f"{server.url}: there was no (answer|connection) within 2 s"
+                               for server in servers), time_s=2)
         assert "0 of 2 servers" in told
 
 
@@ -433,21 +466,21 @@ def trust_on_first_use():
     """add: on a terminal the thumbprint is shown and asked about"""
     with volume(slot=False) as (server,):
         for answer, code in (("no", REFUSED), ("yes", OK)):
-            process, terminal = pty.fork()
-            if process == 0:
-                os.execv(VCK, [VCK, "key", "add", "--vmk-file", "vmk", "--tang", server.url, "image"])
-            told = b""
-            while b"Type yes: " not in told:
-                assert select.select([terminal], [], [], 120)[0], told
-                told += os.read(terminal, 4096)
-            assert server.thumbprint().encode() in told
-            os.write(terminal, answer.encode() + b"\n")
-            with contextlib.suppress(OSError):
-                while os.read(terminal, 4096):
-                    pass
-            assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == code
-            os.close(terminal)
+            with on_terminal("Type yes: ", answer, code, "key", "add", "--vmk-file", "vmk", "--tang",
+                             server.url, "image") as told:
+                assert server.thumbprint() in told
         opens()
+
+
+@tap.test
+def questions_after_servers():
+    """where the servers do not help, what they said is told and the terminal is asked"""
+    with volume() as (server,):
+        vck("key", "add", "--vmk-file", "vmk", "--new-key-file", "passphrase", "--kdf", "pbkdf2",
+            "--kdf-passes", 210000, "image")
+        server.close()
+        with on_terminal("recovery key: ", PASSPHRASE, OK, "key", "test", "image") as told:
+            assert f"{server.url}: it refused the connection" in told
 
 
 @tap.test
@@ -479,11 +512,11 @@ def advertisements():
                 (http("[]"), "is not a signed set of keys"),
                 (http("nothing"), "is not JSON"),
                 (http("", "404 Not Found"), "it answered with HTTP 404"),
-                (silent, "there was no answer within 1 s")):
+                (silent, "there was no (answer|connection) within 2 s")):
             server.say = say
             with unchanged():
                 vck("key", "add", "--vmk-file", "vmk", "--tang", server.url, "--trust",
-                    "--server-time", 1 if say is silent else 60, "image", code=FAILED,
+                    "--server-time", 2 if say is silent else 60, "image", code=FAILED,
                     says=f"{server.url}: .*{why}")
 
 
