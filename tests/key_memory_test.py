@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What is left of keys in the daemon's memory: all of it is read while a volume is attached, and
-after it was detached."""
+"""What is left of keys in the daemon's memory: all of it is read while a volume is attached, while it
+is suspended, and after it was detached."""
 import contextlib
 import os
 import re
@@ -101,9 +101,56 @@ def find(pid, secrets):
     return found
 
 
+def round_keys(key):
+    """The words of AES-256's key schedule behind the key itself."""
+    box = [0] * 256
+    p = q = 1
+    while True:
+        p = p ^ (p << 1 & 255) ^ (0x1B if p & 128 else 0)
+        q ^= q << 1
+        q ^= q << 2
+        q = (q ^ q << 4) & 255
+        q ^= 9 if q & 128 else 0
+        x = q | q << 8
+        box[p] = (q ^ x >> 7 ^ x >> 6 ^ x >> 5 ^ x >> 4) & 255 ^ 99
+        if p == 1:
+            break
+    box[0] = 99
+    words = [key[i:i + 4] for i in range(0, 32, 4)]
+    constant = 1
+    for i in range(8, 60):
+        word = words[-1]
+        if i % 8 == 0:
+            word = bytes(box[b] for b in word[1:] + word[:1])
+            word = bytes([word[0] ^ constant]) + word[1:]
+            constant = constant << 1 ^ (0x11B if constant & 128 else 0)
+        elif i % 8 == 4:
+            word = bytes(box[b] for b in word)
+        words.append(bytes(a ^ b for a, b in zip(words[-8], word)))
+    return b"".join(words[8:])
+
+
+def schedules(block):
+    """Of both data keys, one round of them each: the last is the first of decrypting, too."""
+    found = {}
+    for name, key in (("first", block.key1), ("second", block.key2)):
+        keys = round_keys(key)
+        found[f"round of the {name} data key"] = keys[:16]
+        found[f"last round of the {name} data key"] = keys[-16:]
+    return found
+
+
+@tap.test
+def schedule_is_right():
+    """the schedule that is looked for is that of FIPS 197"""
+    key = bytes.fromhex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")
+    keys = round_keys(key)
+    assert keys[:4].hex() == "9ba35411" and keys[-4:].hex() == "706c631e", keys.hex()
+
+
 @tap.test
 def nothing_is_left():
-    """attached, the daemon has the keys and never the passphrase; detached, it has none of them"""
+    """attached, the daemon has the keys, never the passphrase; suspended or detached, none of them"""
     if os.geteuid() != 0:
         raise tap.Skip("only root reads the memory of a process that forbids it")
     with open("image", "wb") as file:
@@ -119,12 +166,20 @@ def nothing_is_left():
     # Code with a sanitizer in it keeps on stacks what would be in registers.
     if not sanitizer_runtime():
         secrets |= {"first data key": block.key1, "second data key": block.key2}
+        secrets |= schedules(block)
+    needed = set(secrets) - {"passphrase"}
     with daemon() as process:
         for _ in range(2):
             vck("attach", "--socket", "control.sock", "--key-file", "passphrase", "image")
             vck("encrypt", "--socket", "control.sock", "image")
             held = find(process.pid, secrets)
-            assert "VMK" in held and "passphrase" not in held, held
+            assert held == needed, f"attached, it lacks {needed - held} or has {held - needed}"
+            vck("suspend", "--socket", "control.sock", "image")
+            held = find(process.pid, secrets)
+            assert held == set(), f"while it is suspended there is still: {held}"
+            vck("resume", "--socket", "control.sock", "--key-file", "passphrase", "image")
+            held = find(process.pid, secrets)
+            assert held == needed, f"attached, it lacks {needed - held} or has {held - needed}"
             vck("detach", "--socket", "control.sock", "image")
             held = find(process.pid, secrets)
             assert held == set(), f"after a detach there is still: {held}"

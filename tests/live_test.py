@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What is done to a volume while it is served: its key slots change under I/O and a sweep."""
+"""What is done to a volume while it is served: its key slots change under I/O and a sweep; it is
+suspended and resumed."""
 import contextlib
 import hashlib
 import json
@@ -284,6 +285,91 @@ def refused_changes():
         vck("key", "remove", "--key-file", "first", "--slot", 5, "image", code=NOT_FOUND)
         vck("key", "rotate", "--key-file", "first", "--new-vmk", "vmk", "image", code=REFUSED)
         assert Path("image").read_bytes() == before
+
+
+# ---- suspend and resume ----
+
+@tap.test
+def suspend_under_load():
+    """suspend, resume: requests wait and then are right; the sweep goes on; the key may be a slot's"""
+    with busy_volume() as traffic:
+        for how in (("--key-file", "first"), ("--vmk-file", "vmk"), ("--key-file", "first")):
+            vck("suspend", "image", says="is suspended")
+            vck("suspend", "image")
+            now = status()
+            assert now["suspended"] and now["attached"] and now["error"] is None
+            vck("status", "image", says=": suspended, ")
+            vck("list", says="^suspended")
+            at, seen = boundary(), traffic.requests
+            vck("resume", "--key-file", "wrong", "image", code=WRONG_KEY, says="no key slot opens")
+            vck("resume", "--vmk-file", "wrong", "image", code=WRONG_KEY, says="stays suspended")
+            vck("resume", "image", code=USAGE, says="no terminal")
+            assert boundary() == at and traffic.requests <= seen + 1 and status()["suspended"]
+            vck("resume", *how, "image", says="goes on")
+            assert not status()["suspended"]
+            traffic.goes_on()
+            wait_until(lambda: boundary() > at or status()["state"] == "idle")
+
+
+@tap.test
+def suspended_refuses():
+    """what needs the keys of a suspended volume says so; what needs none works"""
+    make_volume()
+    with daemon():
+        vck("suspend", "image", code=NOT_FOUND, says="not attached")
+        vck("attach", "--key-file", "first", "image")
+        vck("suspend", "image")
+        for verb in ("encrypt", "decrypt", "pause"):
+            vck(verb, "image", code=FAILED, says="is suspended")
+        vck("key", "add", "--key-file", "first", "--new-key-file", "second", *CHEAP, "image",
+            code=FAILED, says="no key at the moment")
+        vck("key", "test", "--key-file", "first", "image", says="slot 0")
+        vck("rate", "image", 5)
+        vck("key", "erase", "--force", "image")
+        vck("resume", "--key-file", "first", "image", code=NOT_FOUND)
+        vck("resume", "--vmk-file", "vmk", "image")
+        vck("resume", "--no-wait", "--vmk-file", "vmk", "image", says="not suspended")
+
+
+@tap.test
+def detach_while_suspended():
+    """detach of a suspended volume: requests that wait fail, and nothing is lost that was flushed"""
+    data = make_volume()
+    with daemon():
+        vck("attach", "--key-file", "first", "image")
+        vck("encrypt", "image")
+        with client() as handle:
+            handle.pwrite(bytes(4096), 0)
+            vck("suspend", "image")
+            waiting = handle.aio_pread(nbd.Buffer(4096), 8192)
+            handle.poll(0)
+            vck("detach", "image", says="detached")
+            try:
+                while not handle.aio_command_completed(waiting):
+                    assert handle.poll(60000) > 0, "no answer"
+                raise AssertionError("a read of a volume that is gone succeeds")
+            except nbd.Error as failure:
+                assert failure.errno == "EIO", failure
+        vck("status", "image", code=NOT_FOUND)
+        vck("attach", "--key-file", "first", "image")
+        check_content(bytes(4096) + data[4096:])
+
+
+@tap.test
+def ends_while_suspended():
+    """the daemon ends in time with requests waiting in a suspended volume"""
+    data = make_volume()
+    with daemon():
+        vck("attach", "--key-file", "first", "image")
+        handle = nbd.NBD()
+        handle.set_export_name("image")
+        handle.connect_unix("nbd.sock")
+        vck("suspend", "image")
+        handle.aio_pread(nbd.Buffer(4096), 8192)
+        handle.poll(0)
+    with daemon():
+        vck("attach", "--key-file", "first", "image")
+        check_content(data)
 
 
 @tap.test

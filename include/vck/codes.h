@@ -34,6 +34,8 @@ enum vck_code {
     VCK_CODE_LAST_ERROR = 0x0022603c,
     VCK_CODE_CHANGE_KEYS = 0x0022a040,
     VCK_CODE_ERASE_KEYS = 0x0022a044,
+    VCK_CODE_SUSPEND = 0x0022a048,
+    VCK_CODE_WAKE = 0x0022a04c,
     VCK_CODE_REKEY = 0x0022a060,
     VCK_CODE_REKEY_BACK = 0x0022a064,
 };
@@ -49,7 +51,7 @@ struct vck_code_info {
     enum vck_message_type response;
 };
 
-#define VCK_CODE_COUNT 20u
+#define VCK_CODE_COUNT 22u
 
 /* All codes, in the order above. Static. */
 extern const struct vck_code_info vck_code_table[VCK_CODE_COUNT];

@@ -31,6 +31,10 @@ struct vck_damage {
 /* NO_MEMORY. A config without an offset store: nothing is ever damaged. */
 VCK_CHECKED vck_status vck_damage_init(struct vck_damage *damage,
                                        const struct vck_io_config *config, struct vck_disk *disk);
+/* The same for one that fini has emptied, with the store made anew; it may be looked at all the
+ * time. NO_MEMORY. */
+VCK_CHECKED vck_status vck_damage_renew(struct vck_damage *damage,
+                                        const struct vck_io_config *config);
 void vck_damage_fini(struct vck_damage *damage);
 
 /* Whether the range touches a lost chunk, and the first one. DISPATCH. */

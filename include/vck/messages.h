@@ -47,6 +47,7 @@ enum vck_message_type {
     VCK_MESSAGE_TEXT,
     VCK_MESSAGE_KEYS_REQUEST,
     VCK_MESSAGE_KEYS_RESPONSE,
+    VCK_MESSAGE_WAKE_REQUEST,
     VCK_MESSAGE_TYPE_COUNT
 };
 
@@ -85,6 +86,7 @@ struct vck_msg_volume_status {
     const char *error;
     bool rekeying; /* direction: to the new key, or back */
     uint64_t rekeyed_sector;
+    bool is_suspended;
 };
 
 struct vck_msg_progress_event {
@@ -138,6 +140,7 @@ struct vck_msg_volume_entry {
     uint64_t total_sectors;
     uint32_t sector_size;
     bool is_os_volume;
+    bool is_suspended; /* optional */
 };
 
 struct vck_msg_volume_list {
@@ -185,6 +188,11 @@ struct vck_msg_keys_response {
     uint64_t generation;
     uint32_t replicas;
     uint32_t failed_replicas;
+};
+
+struct vck_msg_wake_request {
+    const char *volume_path;
+    struct vck_bytes vmk;
 };
 
 /* What is wrong with a message, for an explanation. */
@@ -262,6 +270,7 @@ VCK_MESSAGE_FUNCTIONS(damage_list, VCK_MESSAGE_DAMAGE_LIST)
 VCK_MESSAGE_FUNCTIONS(text, VCK_MESSAGE_TEXT)
 VCK_MESSAGE_FUNCTIONS(keys_request, VCK_MESSAGE_KEYS_REQUEST)
 VCK_MESSAGE_FUNCTIONS(keys_response, VCK_MESSAGE_KEYS_RESPONSE)
+VCK_MESSAGE_FUNCTIONS(wake_request, VCK_MESSAGE_WAKE_REQUEST)
 
 VCK_END_DECLS
 

@@ -28,6 +28,8 @@ struct vck_pool {
  * those that were used; it accepts a zeroed pool. NO_MEMORY. PASSIVE. */
 VCK_CHECKED vck_status vck_pool_init(struct vck_pool *pool, uint32_t count, uint32_t buffer_bytes);
 void vck_pool_fini(struct vck_pool *pool);
+/* Wipes what was used; nobody has a buffer. PASSIVE. */
+void vck_pool_wipe(struct vck_pool *pool);
 
 struct vck_pool_get {
     struct vck_future future;

@@ -72,6 +72,24 @@ VCK_CHECKED vck_status vck_volume_unlock(struct vck_volume *volume,
  */
 vck_status vck_volume_detach(struct vck_volume *volume) VCK_CAN_WAIT;
 
+/*
+ * Freezes an encrypted volume and forgets its keys: requests in flight end, later ones wait, the
+ * sweep stands at the end of a batch with its journal closed, and what was written is flushed. The
+ * VMK, the FVEKs and all that was made of them are then wiped from memory. Suspended already:
+ * success. UNSUPPORTED: there is no key; BUSY: the sweep is stuck in a batch; DELETED. PASSIVE.
+ */
+VCK_CHECKED vck_status vck_volume_suspend(struct vck_volume *volume) VCK_CAN_WAIT;
+/* Gives a suspended volume its key again: requests go on, and the sweep if it ran. When it fails
+ * the volume stays suspended. UNSUPPORTED: it is not; VALIDATION_FAILED: the disk does not hold
+ * what was left on it; DELETED; otherwise as vck_volume_attach. PASSIVE. */
+VCK_CHECKED vck_status vck_volume_wake(struct vck_volume *volume,
+                                       struct vck_bytes vmk) VCK_CAN_WAIT;
+/* Of a suspended volume that will only be detached: requests that wait, and later ones, fail with
+ * DELETED. Harmless for others. PASSIVE. */
+void vck_volume_give_up(struct vck_volume *volume) VCK_CAN_WAIT;
+/* Any level. */
+bool vck_volume_is_suspended(const struct vck_volume *volume);
+
 /* What others keep in the metadata of a volume, for as long as they work on it. */
 struct vck_volume_metadata {
     struct vck_disk *disk;
@@ -153,7 +171,8 @@ struct vck_volume_status {
     uint64_t damaged_chunks;
     uint32_t rate_mib_s;
     uint64_t bytes_per_s; /* of the sweep, smoothed; 0 when none runs */
-    bool is_attached;     /* has its key */
+    bool is_attached;     /* has its key, or is suspended */
+    bool is_suspended;
     bool is_read_only;
     bool failed;               /* a flush failed: writes fail until attached anew */
     uint64_t hot_first_sector; /* range the sweep holds now */

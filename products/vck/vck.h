@@ -158,6 +158,7 @@ int run_decrypt(const struct command *command);
 int run_pause(const struct command *command);
 int run_resume(const struct command *command);
 int run_rekey(const struct command *command);
+int run_suspend(const struct command *command);
 int run_rate(const struct command *command);
 int run_status(const struct command *command);
 int run_list(const struct command *command);

@@ -21,6 +21,7 @@ static void print_status_json(const char *path, const struct vck_msg_volume_stat
     json_string(&json, "volume", path);
     json_bool(&json, "attached", status->is_attached);
     json_string(&json, "state", state_text(status->state));
+    json_bool(&json, "suspended", status->is_suspended);
     json_string(&json, "direction", direction_text(status->direction));
     json_u64(&json, "encrypted_sectors", status->encrypted_sector);
     json_u64(&json, "total_sectors", status->total_sectors);
@@ -39,7 +40,8 @@ static void print_status_text(const char *path, const struct vck_msg_volume_stat
     char encrypted[SIZE_TEXT_BYTES];
     char total[SIZE_TEXT_BYTES];
     char speed[SIZE_TEXT_BYTES];
-    printf("%s: %s, %.1f %% ciphertext (%s of %s)\n", path, state_text(status->state),
+    printf("%s: %s, %.1f %% ciphertext (%s of %s)\n", path,
+           status->is_suspended ? "suspended" : state_text(status->state),
            percent(status->encrypted_sector, status->total_sectors),
            size_text(status->encrypted_sector * status->sector_size, encrypted),
            size_text(status->total_sectors * status->sector_size, total));
@@ -102,6 +104,7 @@ static void print_list_json(const struct vck_msg_volume_list *list)
         json_u64(&json, "total_sectors", entry->total_sectors);
         json_u64(&json, "sector_size_bytes", entry->sector_size);
         json_bool(&json, "is_os_volume", entry->is_os_volume);
+        json_bool(&json, "suspended", entry->is_suspended);
         json_object_end(&json);
     }
     json_array_end(&json);
@@ -112,7 +115,8 @@ static void print_list_text(const struct vck_msg_volume_list *list)
     char size[SIZE_TEXT_BYTES];
     for (uint32_t i = 0; i < list->count; i++) {
         const struct vck_msg_volume_entry *entry = &list->volumes[i];
-        printf("%-10s %5.1f %%  %10s  %s%s\n", state_text(entry->state),
+        printf("%-10s %5.1f %%  %10s  %s%s\n",
+               entry->is_suspended ? "suspended" : state_text(entry->state),
                percent(entry->encrypted_sector, entry->total_sectors),
                size_text(entry->total_sectors * entry->sector_size, size), entry->volume_path,
                entry->is_os_volume ? " (system)" : "");

@@ -8,6 +8,7 @@
 #include "products/vck/client.h"
 #include "products/vck/os.h"
 #include "products/vck/progress.h"
+#include "products/vck/suspend.h"
 #include "vck/volume.h"
 
 #define POLL_INTERVAL_MS 200u
@@ -199,9 +200,15 @@ int run_decrypt(const struct command *command)
     return run_start(command, VCK_CODE_START_DECRYPT);
 }
 
+/* Whatever is on hold: the keys first, which a sweep that they were taken from goes on with. */
 int run_resume(const struct command *command)
 {
-    return run_start(command, VCK_CODE_RESUME);
+    char path[VOLUME_PATH_BYTES];
+    bool was_suspended = false;
+    int code = volume_path(command, command->operands[0], path);
+    if (code == EXIT_OK)
+        code = suspend_end(command, path, &was_suspended);
+    return code == EXIT_OK && !was_suspended ? run_start(command, VCK_CODE_RESUME) : code;
 }
 
 int run_rekey(const struct command *command)

@@ -175,6 +175,7 @@ static vck_status get_status(struct control_request *r, const void *message) VCK
         .rekeying = status.is_rekeying,
         .rekeyed_sector = status.rekeyed_sectors,
         .error = status.error,
+        .is_suspended = status.is_suspended,
     };
     result = control_respond(r, &response);
     vck_volume_release(volume);
@@ -226,6 +227,7 @@ static void fill_listed(struct control_request *r, uint32_t capacity,
             .total_sectors = status.total_sectors,
             .sector_size = status.sector_size_bytes,
             .is_os_volume = vck_volume_is_os_volume(volume),
+            .is_suspended = status.is_suspended,
         };
     }
 }
@@ -307,6 +309,9 @@ static vck_status explain_sweep(struct control_request *r, struct vck_volume *vo
     vck_volume_query(volume, &now);
     if (!now.is_attached)
         return control_explain(&r->why, status, "%s is prepared but has no key yet",
+                               vck_volume_path(volume));
+    if (now.is_suspended)
+        return control_explain(&r->why, status, "%s is suspended: it needs its key first",
                                vck_volume_path(volume));
     if (status == VCK_BUSY && now.is_rekeying)
         return control_explain(&r->why, status, "%s is being rekeyed: %u of %u sectors are",
@@ -462,6 +467,62 @@ static vck_status set_rate(struct control_request *r, const void *message) VCK_C
     return respond_empty(r, VCK_OK);
 }
 
+/* ---- suspending ---- */
+
+static vck_status explain_suspend(struct control_request *r, struct vck_volume *volume,
+                                  vck_status status)
+{
+    const char *path = vck_volume_path(volume);
+
+    if (status == VCK_BUSY)
+        return control_explain(&r->why, status,
+                               "%s: its sweep is stuck in a batch, which needs the keys", path);
+    if (status == VCK_UNSUPPORTED)
+        return control_explain(&r->why, status, "%s has no key that could be forgotten", path);
+    return status;
+}
+
+/* Whoever would ask for the key runs from the OS volume. */
+static vck_status suspend(struct control_request *r, const void *message) VCK_CAN_WAIT
+{
+    const struct vck_msg_volume_request *request = message;
+    struct vck_volume *volume = NULL;
+    vck_status status = control_find(r, request->volume_path, &volume);
+
+    if (status)
+        return status;
+    if (vck_volume_is_os_volume(volume))
+        status = control_explain(&r->why, VCK_PERMISSION_DENIED,
+                                 "%s is the OS volume, which the system cannot do without",
+                                 vck_volume_path(volume));
+    else
+        status = explain_suspend(r, volume, vck_volume_suspend(volume));
+    vck_volume_release(volume);
+    return respond_empty(r, status);
+}
+
+static vck_status wake(struct control_request *r, const void *message) VCK_CAN_WAIT
+{
+    const struct vck_msg_wake_request *request = message;
+    struct vck_volume *volume = NULL;
+    vck_status status = control_find(r, request->volume_path, &volume);
+    const char *why = NULL;
+
+    if (status)
+        return status;
+    status = vck_volume_wake(volume, request->vmk);
+    if (status == VCK_UNSUPPORTED && !vck_volume_is_suspended(volume))
+        why = "it is not suspended";
+    else if (status == VCK_WRONG_KEY)
+        why = "the key does not open it; it stays suspended";
+    else if (status == VCK_VALIDATION_FAILED)
+        why = "its disk has been changed since it was suspended; it stays so";
+    if (why)
+        control_explain(&r->why, status, "%s: %s", vck_volume_path(volume), why);
+    vck_volume_release(volume);
+    return respond_empty(r, status);
+}
+
 /* ---- detaching ---- */
 
 /* Whoever gets the volume out of the registry ends it; after_detach comes either way. */
@@ -493,8 +554,12 @@ static vck_status detach_found(struct control_request *r, struct vck_volume *vol
         return control_explain(&r->why, VCK_PERMISSION_DENIED,
                                "%s is the OS volume and %u of its %u sectors are encrypted",
                                vck_volume_path(volume), now.encrypted_sectors, now.total_sectors);
+    /* Users of a suspended volume can only fail: nothing they wait for would ever come. */
+    if (now.is_suspended)
+        vck_volume_give_up(volume);
     if (host->ops->before_detach)
-        status = host->ops->before_detach(host, volume, false, &r->why);
+        status = host->ops->before_detach(host, volume, now.is_suspended,
+                                          now.is_suspended ? NULL : &r->why);
     if (status)
         return status;
     status = vck_control_end_volume(host, volume);
@@ -533,6 +598,7 @@ void vck_control_detach_all(struct vck_control_host *host, bool os_volumes_too)
         if (vck_volume_is_os_volume(volume) && !os_volumes_too) {
             index++;
         } else {
+            vck_volume_give_up(volume);
             if (host->ops->before_detach)
                 (void)host->ops->before_detach(host, volume, true, NULL);
             status = vck_control_end_volume(host, volume);
@@ -571,6 +637,8 @@ static const struct handler handlers[VCK_CODE_COUNT] = {
     {VCK_CODE_LAST_ERROR, get_last_error},
     {VCK_CODE_CHANGE_KEYS, control_change_keys},
     {VCK_CODE_ERASE_KEYS, control_erase_keys},
+    {VCK_CODE_SUSPEND, suspend},
+    {VCK_CODE_WAKE, wake},
     {VCK_CODE_REKEY, rekey},
     {VCK_CODE_REKEY_BACK, rekey_back},
 };
@@ -591,6 +659,7 @@ union request_message {
     struct vck_msg_bench_request bench;
     struct vck_msg_rate_request rate;
     struct vck_msg_keys_request keys;
+    struct vck_msg_wake_request wake;
 };
 
 static vck_status decode(struct control_request *r, uint8_t *request, size_t size_bytes,

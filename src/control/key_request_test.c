@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Key slots of attached volumes, asked for through the protocol. */
+/* Keys of attached volumes: their slots, and going without them for a while. */
 #include "control_test.h"
 #include "vck/key_slot.h"
 #include "vck/key_store.h"
@@ -182,6 +182,95 @@ static void survives_failing_io(void **state)
     }
 }
 
+/* ---- suspending ---- */
+
+static uint32_t wake(struct test_host *host, const uint8_t *key, size_t key_bytes)
+{
+    const struct vck_msg_wake_request request = {.volume_path = PATH, .vmk = bytes(key, key_bytes)};
+
+    return send_message(host, VCK_CODE_WAKE, &request);
+}
+
+static bool is_suspended(struct test_host *host)
+{
+    struct vck_msg_volume_status status = {0};
+
+    assert_int_equal(send_path(host, VCK_CODE_GET_STATUS), 0);
+    assert_int_equal(
+        vck_msg_volume_status_decode(host->response, host->response_bytes, &status, NULL), VCK_OK);
+    assert_true(status.is_attached);
+    return status.is_suspended;
+}
+
+static bool is_listed_suspended(struct test_host *host)
+{
+    struct vck_msg_volume_entry entry = {0};
+    struct vck_msg_volume_list list = {.volumes = &entry, .capacity = 1};
+
+    host->request_bytes = 0;
+    assert_int_equal(test_send(host, VCK_CODE_LIST_VOLUMES, sizeof(host->response)), 0);
+    assert_int_equal(vck_msg_volume_list_decode(host->response, host->response_bytes, &list, NULL),
+                     VCK_OK);
+    return entry.is_suspended;
+}
+
+static void suspends_and_wakes(void **state)
+{
+    struct test_host *host = *state;
+    struct vck_bytes key = bytes(test_key, sizeof(test_key));
+
+    test_make_volume(host, 0);
+    expect(host, send_path(host, VCK_CODE_SUSPEND), VCK_NOT_FOUND, "not attached");
+    attach(host, NULL, 0);
+    expect(host, send_path(host, VCK_CODE_SUSPEND), VCK_UNSUPPORTED, "no key");
+    assert_int_equal(send_path(host, VCK_CODE_DETACH), 0);
+    attach(host, test_key, sizeof(test_key));
+    assert_int_equal(change(host, 0, key, (struct vck_bytes){0}), 0);
+    expect(host, wake(host, test_key, sizeof(test_key)), VCK_UNSUPPORTED, "not suspended");
+    assert_int_equal(send_path(host, VCK_CODE_SUSPEND), 0);
+    assert_int_equal(send_path(host, VCK_CODE_SUSPEND), 0);
+    assert_true(is_suspended(host) && is_listed_suspended(host));
+    expect(host, send_path(host, VCK_CODE_START_ENCRYPT), VCK_NOT_READY, "is suspended");
+    expect(host, send_path(host, VCK_CODE_RESUME), VCK_NOT_READY, "is suspended");
+    expect(host, send_path(host, VCK_CODE_PAUSE), VCK_NOT_READY, "is suspended");
+    expect(host, change(host, 2, key, (struct vck_bytes){0}), VCK_NOT_READY, "no key");
+    expect(host, wake(host, next_key, sizeof(next_key)), VCK_WRONG_KEY, "stays suspended");
+    host->caller.can_write = false;
+    expect(host, wake(host, test_key, sizeof(test_key)), VCK_PERMISSION_DENIED, "administrators");
+    expect(host, send_path(host, VCK_CODE_SUSPEND), VCK_PERMISSION_DENIED, "administrators");
+    host->caller.can_write = true;
+    assert_true(is_suspended(host));
+    assert_int_equal(wake(host, test_key, sizeof(test_key)), 0);
+    assert_false(is_suspended(host) || is_listed_suspended(host));
+    assert_int_equal(send_path(host, VCK_CODE_START_ENCRYPT), 0);
+}
+
+/* Whoever uses a suspended volume cannot stop using it in order. */
+static void detaches_while_suspended(void **state)
+{
+    struct test_host *host = *state;
+
+    test_make_volume(host, 0);
+    attach(host, test_key, sizeof(test_key));
+    host->is_busy = true;
+    expect(host, send_path(host, VCK_CODE_DETACH), VCK_BUSY, "");
+    assert_int_equal(send_path(host, VCK_CODE_SUSPEND), 0);
+    assert_int_equal(send_path(host, VCK_CODE_DETACH), 0);
+    attach(host, test_key, sizeof(test_key));
+    assert_false(is_suspended(host));
+}
+
+static void keeps_the_os_volume_awake(void **state)
+{
+    struct test_host *host = *state;
+    const struct vck_msg_prepare_request request = {
+        .volume_path = PATH, .vmk = bytes(test_key, sizeof(test_key)), .is_os_volume = true};
+
+    test_make_volume(host, 0);
+    assert_int_equal(send_message(host, VCK_CODE_PREPARE, &request), 0);
+    expect(host, send_path(host, VCK_CODE_SUSPEND), VCK_PERMISSION_DENIED, "OS volume");
+}
+
 static int set_up(void **state)
 {
     *state = test_host_create();
@@ -201,6 +290,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(rotates, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_what_is_no_table, set_up, tear_down),
         cmocka_unit_test_setup_teardown(survives_failing_io, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(suspends_and_wakes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(detaches_while_suspended, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(keeps_the_os_volume_awake, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,6 +30,7 @@ static const struct message_field volume_status_fields[] = {
     U64(volume_status, damaged_chunks, false),   U32(volume_status, rate_mib_s, false),
     U64(volume_status, bytes_per_s, false),      TEXT(volume_status, error, false),
     BOOL(volume_status, rekeying, false),        U64(volume_status, rekeyed_sector, false),
+    BOOL(volume_status, is_suspended, false),
 };
 
 static const struct message_field progress_event_fields[] = {
@@ -80,6 +81,7 @@ static const struct message_field volume_entry_fields[] = {
     PATH(volume_entry, volume_path, true),     U32(volume_entry, state, true),
     U64(volume_entry, encrypted_sector, true), U64(volume_entry, total_sectors, true),
     U32(volume_entry, sector_size, true),      BOOL(volume_entry, is_os_volume, true),
+    BOOL(volume_entry, is_suspended, false),
 };
 
 static const struct message_field volume_list_fields[] = {
@@ -125,6 +127,11 @@ static const struct message_field keys_response_fields[] = {
     U32(keys_response, failed_replicas, true),
 };
 
+static const struct message_field wake_request_fields[] = {
+    PATH(wake_request, volume_path, true),
+    BYTES(wake_request, vmk, true, VCK_MSG_VMK_BYTES_MAX),
+};
+
 #define CHECK_SIZE(msg) _Static_assert(sizeof(struct vck_msg_##msg) <= MESSAGE_BYTES_MAX, #msg)
 CHECK_SIZE(volume_status);
 CHECK_SIZE(prepare_request);
@@ -154,6 +161,7 @@ static const struct message_shape shapes[VCK_MESSAGE_TYPE_COUNT] = {
     [VCK_MESSAGE_TEXT] = SHAPE(text),
     [VCK_MESSAGE_KEYS_REQUEST] = SHAPE(keys_request),
     [VCK_MESSAGE_KEYS_RESPONSE] = SHAPE(keys_response),
+    [VCK_MESSAGE_WAKE_REQUEST] = SHAPE(wake_request),
 };
 
 const struct message_shape message_entry_shape = SHAPE(volume_entry);

@@ -25,6 +25,24 @@ vck_status vck_damage_init(struct vck_damage *damage, const struct vck_io_config
     return VCK_OK;
 }
 
+vck_status vck_damage_renew(struct vck_damage *damage, const struct vck_io_config *config)
+{
+    struct vck_offset_store *store = config->offset_store;
+    uint8_t *slot = NULL;
+
+    if (store && store->damage.count > 0) {
+        slot = vck_alloc_pages(VCK_DAMAGE_SLOT_BYTES, DAMAGE_TAG);
+        if (!slot)
+            return VCK_NO_MEMORY;
+    }
+    vck_spinlock_acquire(&damage->lock);
+    damage->store = store;
+    damage->slot = slot;
+    vck_spinlock_release(&damage->lock);
+    __atomic_store_n(&damage->count, store ? store->damage.count : 0, __ATOMIC_RELEASE);
+    return VCK_OK;
+}
+
 void vck_damage_fini(struct vck_damage *damage)
 {
     vck_spinlock_acquire(&damage->lock);
@@ -33,7 +51,7 @@ void vck_damage_fini(struct vck_damage *damage)
     if (damage->slot)
         vck_free_pages(damage->slot, VCK_DAMAGE_SLOT_BYTES);
     damage->slot = NULL;
-    damage->count = 0;
+    __atomic_store_n(&damage->count, 0, __ATOMIC_RELEASE);
 }
 
 static bool is_empty(const struct vck_damage *damage)

@@ -16,16 +16,22 @@ vck_status vck_pool_init(struct vck_pool *pool, uint32_t count, uint32_t buffer_
     return VCK_OK;
 }
 
+void vck_pool_wipe(struct vck_pool *pool)
+{
+    VCK_ASSERT(__atomic_load_n(&pool->free_mask, __ATOMIC_ACQUIRE) == (1u << pool->count) - 1);
+    for (uint32_t i = 0; i < pool->count; i++)
+        if (__atomic_load_n(&pool->used_mask, __ATOMIC_RELAXED) & 1u << i)
+            vck_wipe(pool->memory + (size_t)i * pool->buffer_bytes, pool->buffer_bytes);
+    __atomic_store_n(&pool->used_mask, 0, __ATOMIC_RELAXED);
+}
+
 void vck_pool_fini(struct vck_pool *pool)
 {
     size_t size_bytes = (size_t)pool->count * pool->buffer_bytes;
 
     if (!pool->memory)
         return;
-    VCK_ASSERT(pool->free_mask == (1u << pool->count) - 1);
-    for (uint32_t i = 0; i < pool->count; i++)
-        if (pool->used_mask & 1u << i)
-            vck_wipe(pool->memory + (size_t)i * pool->buffer_bytes, pool->buffer_bytes);
+    vck_pool_wipe(pool);
     vck_free_pages(pool->memory, size_bytes);
     pool->memory = NULL;
 }

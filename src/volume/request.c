@@ -342,7 +342,9 @@ static enum vck_poll request_poll(struct vck_future *self, const struct vck_wake
     vck_volume_reference(r->volume);
     __atomic_fetch_add(&r->volume->foreground_requests, 1, __ATOMIC_RELAXED);
     r->status = check(r, &first, &sectors);
-    vck_guard_enter_init(&r->enter, &r->volume->guard, first, first + sectors, is_write(r));
+    /* A flush is somewhere, too: who waits for everybody to leave waits for it. */
+    vck_guard_enter_init(&r->enter, &r->volume->guard, first, first + VCK_MAX(sectors, 1),
+                         is_write(r));
     if (r->status == VCK_OK && (sectors != 0 || r->op == VCK_REQUEST_FLUSH)) {
         VCK_CO_AWAIT(&r->co, &r->enter.future, waker);
         r->status = r->enter.status;

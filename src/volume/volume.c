@@ -70,6 +70,23 @@ static void complete_config(struct vck_volume *volume, struct vck_io_config *con
     }
 }
 
+vck_status volume_ask_provider(struct vck_volume *volume, const struct vck_volume_options *options,
+                               struct vck_io_config *ret_config)
+{
+    vck_status status = ask_provider(volume, options, ret_config);
+
+    if (status == VCK_OK)
+        complete_config(volume, ret_config);
+    return status;
+}
+
+bool volume_has_geometry(const struct vck_volume *volume, const struct vck_io_config *config)
+{
+    return config->data_start_lba == volume->config.data_start_lba &&
+           config->data_sectors == volume->config.data_sectors &&
+           config->sector_size_bytes == volume->config.sector_size_bytes;
+}
+
 static struct vck_guard_view settled_view(const struct vck_io_config *config)
 {
     uint64_t boundary = config->kind == VCK_IO_ENCRYPTED
@@ -170,11 +187,19 @@ vck_status vck_volume_attach(struct vck_disk *disk, const struct vck_volume_opti
     return VCK_OK;
 }
 
+/* The boundary is where it was: it may be asked for meanwhile. */
 void volume_stop_traffic(struct vck_volume *volume)
 {
-    struct vck_guard_view view = {.lock_end = UINT64_MAX, .lock_readers = true};
+    struct vck_guard_view view;
     struct vck_guard_drain drain;
 
+    vck_guard_view_get(&volume->guard, &view);
+    view = (struct vck_guard_view){
+        .cipher_end = view.cipher_end,
+        .hot_end = view.cipher_end,
+        .lock_end = UINT64_MAX,
+        .lock_readers = true,
+    };
     vck_guard_publish(&volume->guard, &view);
     vck_guard_drain_init(&drain, &volume->guard, 0, UINT64_MAX, false);
     vck_block_on(&drain.future);
@@ -185,14 +210,11 @@ static vck_status exchange_config(struct vck_volume *volume,
                                   const struct vck_volume_options *options) VCK_CAN_WAIT
 {
     struct vck_io_config config = {0};
-    vck_status status = ask_provider(volume, options, &config);
+    vck_status status = volume_ask_provider(volume, options, &config);
 
     if (status)
         return status;
-    complete_config(volume, &config);
-    status = config.data_start_lba == volume->config.data_start_lba &&
-                     config.data_sectors == volume->config.data_sectors &&
-                     config.sector_size_bytes == volume->config.sector_size_bytes
+    status = volume_has_geometry(volume, &config)
                  ? vck_damage_init(&volume->damage, &config, volume->disk)
                  : VCK_VALIDATION_FAILED;
     if (status) {

@@ -8,6 +8,7 @@
 #include "vck/damage.h"
 #include "vck/guard.h"
 #include "vck/pool.h"
+#include "vck/sha256.h"
 #include "vck/sweep.h"
 #include "vck/task.h"
 #include "vck/wait_queue.h"
@@ -16,6 +17,14 @@
 /* Pieces that are encrypted into the pool stay in the outer caches until they are written. */
 #define BOUNCE_BYTES (256u * 1024u)
 #define BOUNCE_COUNT 6u
+
+/* How the disk was left. The keys themselves are not to be had from it. */
+struct volume_mark {
+    uint8_t volume_id[16];
+    uint16_t metadata_version;
+    uint64_t encrypted_offset_sectors;
+    uint8_t keys[VCK_SHA256_BYTES]; /* digest of the FVEKs */
+};
 
 struct vck_volume {
     char path[VCK_VOLUME_PATH_BYTES];
@@ -27,7 +36,10 @@ struct vck_volume {
     bool is_os_volume;
     struct vck_executor *executor; /* NULL: the caller polls the sweep */
     bool has_config;
-    uint32_t provisional; /* atomic */
+    uint32_t provisional;    /* atomic */
+    uint32_t suspended;      /* atomic, changed under control */
+    struct volume_mark mark; /* while it is suspended */
+    bool wakes_sweeping;
     uint32_t batch_bytes;
 
     struct vck_guard guard;
@@ -66,5 +78,11 @@ void volume_note_rekeying(struct vck_volume *volume);
 /* Everybody out, and nobody in until the view changes again. Under the control lock. */
 void volume_stop_traffic(struct vck_volume *volume) VCK_CAN_WAIT;
 void volume_show_settled(struct vck_volume *volume);
+
+/* Asks the provider to open the volume, and completes its answer. */
+VCK_CHECKED vck_status volume_ask_provider(struct vck_volume *volume,
+                                           const struct vck_volume_options *options,
+                                           struct vck_io_config *ret_config) VCK_CAN_WAIT;
+bool volume_has_geometry(const struct vck_volume *volume, const struct vck_io_config *config);
 
 #endif

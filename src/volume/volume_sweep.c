@@ -116,6 +116,7 @@ void vck_volume_query(struct vck_volume *volume, struct vck_volume_status *ret_s
     struct vck_guard_view view;
 
     status.is_attached = !vck_volume_is_provisional(volume);
+    status.is_suspended = vck_volume_is_suspended(volume);
     /* Without a key there is no list, and it may just be coming. */
     if (status.is_attached)
         status.damaged_chunks = __atomic_load_n(&volume->damage.count, __ATOMIC_ACQUIRE);
@@ -135,8 +136,10 @@ void vck_volume_query(struct vck_volume *volume, struct vck_volume_status *ret_s
     vck_guard_view_get(&volume->guard, &view);
     /* A rekey is noted before its boundary shows, and until after that is gone. */
     status.is_rekeying = status.is_rekeying || volume_is_rekeying(volume);
-    status.hot_first_sector = view.lock_first;
-    status.hot_sectors = view.lock_end - view.lock_first;
+    if (!view.lock_readers) {
+        status.hot_first_sector = view.lock_first;
+        status.hot_sectors = view.lock_end - view.lock_first;
+    }
     /* While a batch is being written the durable boundary is still where the batch began. */
     status.encrypted_sectors = status.direction == VCK_ENCRYPTING ? view.cipher_end : view.hot_end;
     if (status.is_rekeying) {
@@ -278,6 +281,8 @@ vck_status volume_sweep_check(struct vck_volume *volume)
 {
     if (volume->detached)
         return VCK_DELETED;
+    if (vck_volume_is_suspended(volume))
+        return VCK_NOT_READY;
     if (vck_volume_is_provisional(volume) || !can_sweep(volume))
         return VCK_UNSUPPORTED;
     if (vck_volume_is_read_only(volume))
@@ -366,7 +371,9 @@ vck_status vck_volume_start(struct vck_volume *volume, enum vck_direction direct
     vck_status status;
 
     vck_mutex_acquire(&volume->control);
-    status = volume_is_rekeying(volume) ? VCK_BUSY : volume_sweep_start(volume, direction, false);
+    status = volume_is_rekeying(volume) && !vck_volume_is_suspended(volume)
+                 ? VCK_BUSY
+                 : volume_sweep_start(volume, direction, false);
     vck_mutex_release(&volume->control);
     return status;
 }
@@ -403,6 +410,8 @@ static vck_status pause_locked(struct vck_volume *volume) VCK_CAN_WAIT
     reap(volume);
     if (volume->detached)
         return VCK_DELETED;
+    if (vck_volume_is_suspended(volume))
+        return VCK_NOT_READY;
     if (vck_volume_is_provisional(volume) || !can_sweep(volume))
         return VCK_UNSUPPORTED;
     if (volume->sweep_exists)
