@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A TPM 2.0 of its own (swtpm) behind a socket, for programs that take a TCTI of tpm2-tss, and
-tpm2-tools on it. Run as a program with the socket's name it is the way there: what comes in on
-standard input goes to the TPM, and back."""
+tpm2-tools on it. Run as a program with the socket's name, and options of relay, it is the way
+there: what comes in on standard input goes to the TPM, and back."""
 import hashlib
 import os
-import select
 import socket
 import struct
 import subprocess
@@ -18,21 +17,31 @@ import key_oracle  # noqa: E402
 GET_CAPABILITY, FLUSH_CONTEXT, HANDLES = 0x17a, 0x165, 1
 
 
-def relay(path):
-    with socket.socket(socket.AF_UNIX) as connection:
+def message(read):
+    """One command or response, or nothing at the end; read gives up to so many bytes."""
+    data = b""
+    while len(data) < 10 or len(data) < struct.unpack_from(">I", data, 2)[0]:
+        more = read(4096)
+        if not more:
+            return b""
+        data += more
+    return data
+
+
+def relay(path, flip=None, log=None):
+    """flip CODE:PLACE changes a bit of the responses to the command, at this byte; log gets all
+    that passes."""
+    code, place = (int(n, 0) for n in flip.split(":")) if flip else (None, 0)
+    with socket.socket(socket.AF_UNIX) as connection, \
+            open(log or os.devnull, "ab", buffering=0) as record:
         connection.connect(path)
-        while True:
-            ready, _, _ = select.select([0, connection], [], [])
-            if 0 in ready:
-                data = os.read(0, 65536)
-                if not data:
-                    return
-                connection.sendall(data)
-            if connection in ready:
-                data = connection.recv(65536)
-                if not data:
-                    return
-                os.write(1, data)
+        while command := message(lambda size: os.read(0, size)):
+            connection.sendall(command)
+            response = bytearray(message(connection.recv))
+            if struct.unpack_from(">I", command, 6)[0] == code and response[6:10] == bytes(4):
+                response[place] ^= 1
+            record.write(command + response)
+            os.write(1, response)
 
 
 def sized(data):
@@ -51,9 +60,14 @@ class Tpm:
         self.directory = Path(directory).absolute()
         self.directory.mkdir(exist_ok=True)
         self.socket = self.directory / "socket"
-        self.tcti = f"cmd:exec {sys.executable} {Path(__file__).absolute()} {self.socket}"
+        self.tcti = self.way()
         self.process = None
         self.start()
+
+    def way(self, *options):
+        """The TCTI, by a relay with options."""
+        return " ".join(map(str, ("cmd:exec", sys.executable, Path(__file__).absolute(), self.socket,
+                                  *options)))
 
     def start(self):
         """Again after stop: as a machine that was switched off and on."""
@@ -88,11 +102,8 @@ class Tpm:
             for code, parameters in commands:
                 connection.sendall(struct.pack(">HII", 0x8001, 10 + len(parameters), code) +
                                    parameters)
-                answer = b""
-                while len(answer) < 10 or len(answer) < struct.unpack_from(">I", answer, 2)[0]:
-                    data = connection.recv(4096)
-                    assert data, "the TPM is gone"
-                    answer += data
+                answer = message(connection.recv)
+                assert answer, "the TPM is gone"
                 assert answer[6:10] == bytes(4), (hex(code), answer.hex())
                 answers.append(answer[10:])
         return answers
@@ -143,4 +154,4 @@ class Tpm:
 
 
 if __name__ == "__main__":
-    relay(sys.argv[1])
+    relay(sys.argv[1], **dict(option.split("=", 1) for option in sys.argv[2:]))

@@ -47,8 +47,8 @@ class Lab:
     def __init__(self, tpm):
         self.tpm = tpm
 
-    def vck(self, *arguments, **expected):
-        output = run(*arguments, "--tpm", self.tpm.tcti, "image", **expected)
+    def vck(self, *arguments, way=(), **expected):
+        output = run(*arguments, "--tpm", self.tpm.way(*way), "image", **expected)
         assert self.tpm.loaded() == [], f"{arguments} leaves something in the TPM"
         return output
 
@@ -286,6 +286,46 @@ def an_owner():
         here.opens(says="slot 0")
         here.add("--pin", "--new-key-file", "pin")
         here.opens("--slot", "1", "--pin-file", "pin", says="slot 1")
+
+
+@tap.test
+def overheard():
+    """add, test: neither secret nor PIN can be read on the way to the TPM"""
+    with lab() as here:
+        way = (f"log={Path('log').absolute()}",)
+        here.add("--pin", "--new-key-file", "pin", way=way)
+        here.opens("--pin-file", "pin", way=way)
+        here.opens("--pin-file", "wrong", way=way, code=WRONG_KEY)
+        sealed = oracle.Sealed(table()[0].slots[0].payload)
+        here.tpm.make_primary()
+        secret = unseal_by_tools(here.tpm, sealed, tpm_lab.pin_auth(PIN))
+        heard = Path("log").read_bytes()
+        assert sealed.public in heard and sealed.private in heard
+        for hidden in (secret, PIN.encode(), tpm_lab.pin_auth(PIN), tpm_lab.pin_auth("another PIN")):
+            assert hidden not in heard and hidden[:8] not in heard
+
+
+@tap.test
+def changed_on_the_way():
+    """add, test: a bit that changes in a response is noticed, and nothing is left in the TPM"""
+    with lab() as here:
+        here.add()
+        before = Path("image").read_bytes()
+        create_primary, create, load, unseal = 0x131, 0x153, 0x157, 0x15e
+        start, pcr_read, policy_pcr = 0x176, 0x17e, 0x17f
+        nonsense = "not a response of the TPM"
+        for code, place, says in (
+                (unseal, -1, nonsense), (unseal, -33, nonsense), (unseal, -60, nonsense),
+                (unseal, 16, nonsense), (unseal, 30, nonsense), (unseal, 13, nonsense),
+                (load, 17, nonsense), (start, 20, "refuses command 0x15e"), (start, 15, nonsense),
+                (create_primary, 60, nonsense), (create_primary, 18, nonsense),
+                (pcr_read, 40, "PCR 7 has another value"), (pcr_read, 17, nonsense),
+                (policy_pcr, 1, nonsense)):
+            here.opens(way=(f"flip={code:#x}:{place}",), code=WRONG_KEY, says=says)
+        for place in (-1, 20, 200):
+            here.add(way=(f"flip={create:#x}:{place}",), code=FAILED, says=nonsense)
+        assert Path("image").read_bytes() == before
+        here.opens(says="slot 0")
 
 
 @tap.test

@@ -219,7 +219,7 @@ static vck_status unseal(struct vck_tpm *tpm, uint32_t object, const struct seal
     vck_sha256(sealed->public_area.data, sealed->public_area.size_bytes, name + 2);
     session->attributes = SESSION_ENCRYPT;
     vck_status status = call_run(tpm, &call, &params, NULL, &r);
-    if (tpm->fault == VCK_TPM_FAULT_COMMAND &&
+    if (sealed->policy.has_pin && tpm->fault == VCK_TPM_FAULT_COMMAND &&
         call_base_code(tpm->response_code) == TPM_RC_AUTH_FAIL)
         return call_fail(tpm, VCK_TPM_FAULT_PIN, VCK_WRONG_KEY);
     if (status != VCK_OK)
