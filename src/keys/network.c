@@ -212,10 +212,11 @@ vck_status vck_network_binding_decode(struct vck_bytes data,
     return at == data.size_bytes ? VCK_OK : VCK_INVALID_DATA;
 }
 
-static void encode_server(const struct vck_network_server *server, uint32_t url_bytes,
-                          uint8_t *data)
+/* All but the URL. */
+static void encode_head(const struct vck_network_server *server, uint32_t url_bytes,
+                        uint8_t data[AT_URL])
 {
-    memset(data, 0, server_bytes(url_bytes));
+    memset(data, 0, AT_URL);
     vck_store_le16(data + AT_SIZE, (uint16_t)server_bytes(url_bytes));
     vck_store_le16(data + AT_CURVE, (uint16_t)server->curve);
     vck_store_le16(data + AT_URL_SIZE, (uint16_t)url_bytes);
@@ -223,6 +224,13 @@ static void encode_server(const struct vck_network_server *server, uint32_t url_
     memcpy(data + AT_SERVER_KEY, &server->server_key, POINT_BYTES);
     memcpy(data + AT_SLOT_KEY, &server->slot_key, POINT_BYTES);
     memcpy(data + AT_SHARE, server->sealed_share, sizeof(server->sealed_share));
+}
+
+static void encode_server(const struct vck_network_server *server, uint32_t url_bytes,
+                          uint8_t *data)
+{
+    encode_head(server, url_bytes, data);
+    memset(data + AT_URL, 0, server_bytes(url_bytes) - AT_URL);
     memcpy(data + AT_URL, server->url, url_bytes);
 }
 
@@ -257,17 +265,17 @@ vck_status vck_network_binding_encode(const struct vck_network_binding *binding,
 
 /* ---- shares ---- */
 
-#define ASSOCIATED_BYTES (2 + AT_SHARE)
+#define ASSOCIATED_BYTES (2 + AT_URL)
 
-static void make_associated(const struct vck_network_binding *binding, uint32_t index,
-                            uint8_t ret_associated[ASSOCIATED_BYTES])
+/* What the tag covers: up to the share. */
+static struct vck_bytes make_associated(const struct vck_network_binding *binding, uint32_t index,
+                                        uint8_t buffer[ASSOCIATED_BYTES])
 {
-    uint8_t data[AT_URL + VCK_NETWORK_URL_BYTES_MAX + 8];
     const struct vck_network_server *server = &binding->servers[index];
-    encode_server(server, (uint32_t)strlen(server->url), data);
-    ret_associated[0] = (uint8_t)binding->threshold;
-    ret_associated[1] = (uint8_t)(index + 1);
-    memcpy(ret_associated + 2, data, AT_SHARE);
+    buffer[0] = (uint8_t)binding->threshold;
+    buffer[1] = (uint8_t)(index + 1);
+    encode_head(server, (uint32_t)strlen(server->url), buffer + 2);
+    return (struct vck_bytes){buffer, 2 + AT_SHARE};
 }
 
 static vck_status derive(const struct vck_network_server *server,
@@ -290,10 +298,9 @@ vck_status vck_network_share_seal(struct vck_network_binding *binding, uint32_t 
 {
     uint8_t key[32], associated[ASSOCIATED_BYTES];
     struct vck_network_server *server = &binding->servers[index];
-    make_associated(binding, index, associated);
     vck_status status = derive(server, agreed_x, key);
     if (status == VCK_OK)
-        status = vck_gcm_seal(key, nonce, (struct vck_bytes){associated, sizeof(associated)},
+        status = vck_gcm_seal(key, nonce, make_associated(binding, index, associated),
                               server->sealed_share, share->bytes, VCK_SHAMIR_BYTES,
                               server->sealed_share + VCK_SHAMIR_BYTES);
     vck_wipe(key, sizeof(key));
@@ -306,10 +313,9 @@ vck_status vck_network_share_open(const struct vck_network_binding *binding, uin
 {
     uint8_t key[32], associated[ASSOCIATED_BYTES];
     const struct vck_network_server *server = &binding->servers[index];
-    make_associated(binding, index, associated);
     vck_status status = derive(server, agreed_x, key);
     if (status == VCK_OK)
-        status = vck_gcm_open(key, nonce, (struct vck_bytes){associated, sizeof(associated)},
+        status = vck_gcm_open(key, nonce, make_associated(binding, index, associated),
                               ret_share->bytes, server->sealed_share, VCK_SHAMIR_BYTES,
                               server->sealed_share + VCK_SHAMIR_BYTES);
     if (status == VCK_OK)
