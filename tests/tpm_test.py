@@ -343,6 +343,18 @@ def listed():
 
 
 @tap.test
+def opened():
+    """open: by the TPM, without a question"""
+    with lab() as here:
+        here.add()
+        command = ("open", "--dry-run", "--tpm", here.tpm.tcti, "image", "name")
+        run(*command, says=r"^0 \d+ linear ")
+        here.extend(7)
+        run(*command, code=WRONG_KEY, says="PCR 7 has another value")
+        assert here.tpm.loaded() == []
+
+
+@tap.test
 def changed():
     """change: sealed anew to the same PCRs as they are now, with another PIN"""
     with lab() as here:
