@@ -310,8 +310,8 @@ def offset_beyond_the_end(image):
 
 @mangles(Expected(info="UNSUPPORTED", keyed="UNSUPPORTED", attaches=False, problem="support"))
 def unknown_version(image):
-    """Both blocks are of metadata version 2."""
+    """Both blocks are of metadata version 3."""
     for replica in (0, 1):
         block = bytearray(image.block(replica))
-        struct.pack_into("<H", block, 12, 2)
+        struct.pack_into("<H", block, 12, 3)
         image.put(replica, with_crc(bytes(block)))
