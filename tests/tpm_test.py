@@ -344,11 +344,13 @@ def listed():
 
 @tap.test
 def opened():
-    """open: by the TPM, without a question"""
+    """open, info, check: by the TPM, without a question"""
     with lab() as here:
         here.add()
         command = ("open", "--dry-run", "--tpm", here.tpm.tcti, "image", "name")
         run(*command, says=r"^0 \d+ linear ")
+        assert json.loads(here.vck("info", "--json"))["state"]["generation"] == 1
+        here.vck("check", says="2 replicas agree")
         here.extend(7)
         run(*command, code=WRONG_KEY, says="PCR 7 has another value")
         assert here.tpm.loaded() == []

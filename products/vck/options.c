@@ -91,10 +91,10 @@ static const struct option_spec specs[OPTION_COUNT] = {
 #define HOST    (OPTION_BIT(SOCKET))
 #define QUERY   (OPTION_BIT(SOCKET) | OPTION_BIT(JSON))
 #define OFFLINE (OPTION_BIT(VMK_FILE) | OPTION_BIT(JSON))
+#define BY_TPM  (OPTION_BIT(TPM) | OPTION_BIT(PIN_FILE))
 #define LOOK                                                                                       \
     (OFFLINE | OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(UNLOCK) |                      \
-     OPTION_BIT(SERVER_TIME))
-#define BY_TPM (OPTION_BIT(TPM) | OPTION_BIT(PIN_FILE))
+     OPTION_BIT(SERVER_TIME) | BY_TPM)
 #define NEW_KEY                                                                                    \
     (OPTION_BIT(NEW_KEY_FILE) | OPTION_BIT(KDF) | OPTION_BIT(KDF_MEMORY) |                         \
      OPTION_BIT(KDF_PASSES) | OPTION_BIT(KDF_TIME))

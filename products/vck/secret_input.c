@@ -272,7 +272,8 @@ int key_access_look(const struct command *command, const char *path, struct key_
 bool key_is_wanted(const struct command *command)
 {
     return option_given(command, OPTION_VMK_FILE) || option_given(command, OPTION_KEY_FILE) ||
-           option_given(command, OPTION_SLOT) || option_given(command, OPTION_UNLOCK);
+           option_given(command, OPTION_SLOT) || option_given(command, OPTION_UNLOCK) ||
+           option_given(command, OPTION_TPM) || option_given(command, OPTION_PIN_FILE);
 }
 
 void key_access_fini(struct key_access *access)
