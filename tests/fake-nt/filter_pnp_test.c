@@ -281,6 +281,10 @@ static void filters_look_like_what_they_cover(void **state) VCK_CAN_WAIT
     assert_int_equal(device->Flags, DO_DIRECT_IO | DO_POWER_PAGABLE);
     assert_int_equal(device->Characteristics, FILE_REMOVABLE_MEDIA | FILE_DEVICE_SECURE_OPEN);
     assert_int_equal(device->DeviceType, FILE_DEVICE_DISK);
+    /* What the device below only knows once it has started. */
+    f.disk->device->AlignmentRequirement = 511;
+    assert_int_equal(pnp_now(&f, IRP_MN_START_DEVICE), STATUS_SUCCESS);
+    assert_int_equal(device->AlignmentRequirement, 511);
     fixture_end(&f);
 }
 
