@@ -64,9 +64,12 @@ REGISTRY = r"""Windows Registry Editor Version 5.00
 [HKEY_LOCAL_MACHINE\Software\Microsoft\Windows NT\CurrentVersion\AeDebug]
 "Debugger"="C:\\windows\\system32\\cmd.exe /c C:\\windows\\system32\\winedbg.exe --auto %ld %ld >> C:\\crash.log 2>&1"
 """
+# Wine's own drivers of input devices are of no use here, and their process, on a busy machine, may
+# be asked for devices before it is ready, and crash: they are not loaded.
 ENVIRONMENT = {
     "WINEARCH": "win64",
-    "WINEDLLOVERRIDES": "mscoree,mshtml,winemenubuilder.exe=;explorer.exe=d",
+    "WINEDLLOVERRIDES": "mscoree,mshtml,winemenubuilder.exe,winebus.sys,winehid.sys,wineusb.sys="
+                        ";explorer.exe=d",
 }
 # Drivers' DbgPrint, and KeBugCheckEx; programs are run without any of it.
 SESSION_DEBUG = "-all,warn+debugstr,err+ntoskrnl"
