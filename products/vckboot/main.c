@@ -64,14 +64,15 @@ static vck_status read_config(struct vck_boot_config *ret_config)
 
 /* ---- the partition ---- */
 
-/* Firmware connects only what it boots from. */
-static void connect_all(void)
+/* Firmware connects only what it boots from. With a protocol: the handles that have it, and all
+ * that is found below them. */
+static void connect(const struct vck_guid *protocol)
 {
     efi_handle *handles = NULL;
     uint64_t count = 0;
 
-    if (vck_uefi_boot->LocateHandleBuffer(EFI_ALL_HANDLES, NULL, NULL, &count, &handles) !=
-        EFI_SUCCESS)
+    if (vck_uefi_boot->LocateHandleBuffer(protocol != NULL ? EFI_BY_PROTOCOL : EFI_ALL_HANDLES,
+                                          protocol, NULL, &count, &handles) != EFI_SUCCESS)
         return;
     for (uint64_t i = 0; i < count; i++)
         (void)vck_uefi_boot->ConnectController(handles[i], NULL, NULL, true);
@@ -87,14 +88,11 @@ static bool is_partition(efi_handle handle, const struct vck_guid *partition)
            path_is_partition(path, partition);
 }
 
-/* Copies of a disk have copies of its GUIDs: with two of them, neither is taken. */
-static vck_status find_partition(const struct vck_guid *partition, efi_handle *ret_handle)
+static uint64_t count_partitions(const struct vck_guid *partition, efi_handle *ret_handle)
 {
     efi_handle *handles = NULL;
     uint64_t count = 0, found = 0;
-    char text[VCK_GUID_TEXT_BYTES];
 
-    connect_all();
     if (vck_uefi_boot->LocateHandleBuffer(EFI_BY_PROTOCOL, &efi_block_io_guid, NULL, &count,
                                           &handles) != EFI_SUCCESS)
         count = 0;
@@ -106,6 +104,22 @@ static vck_status find_partition(const struct vck_guid *partition, efi_handle *r
     }
     if (handles != NULL)
         (void)vck_uefi_boot->FreePool(handles);
+    return found;
+}
+
+/* Copies of a disk have copies of its GUIDs: with two of them, neither is taken. Disks are mostly
+ * below PCI; to ask every driver about every handle takes several times as long. */
+static vck_status find_partition(const struct vck_guid *partition, efi_handle *ret_handle)
+{
+    char text[VCK_GUID_TEXT_BYTES];
+    uint64_t found;
+
+    connect(&efi_pci_root_bridge_guid);
+    found = count_partitions(partition, ret_handle);
+    if (found == 0) {
+        connect(NULL);
+        found = count_partitions(partition, ret_handle);
+    }
     if (found == 1)
         return VCK_OK;
     vck_guid_format(partition, text);
