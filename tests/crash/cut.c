@@ -322,15 +322,17 @@ static bool cut_here(struct state *st, const struct replay *r) VCK_CAN_WAIT
 
 bool cut_everywhere(struct scenario *s, const char *name, const struct cut_options *options)
 {
-    uint64_t end = options->statistics->states + options->states_wanted;
+    uint64_t first = options->statistics->states;
+    uint64_t places = s->disk->event_count + 1;
     struct replay replay;
-    uint64_t per_event;
     bool ok = true;
 
-    per_event = options->states_wanted / (s->disk->event_count + 1) + 1;
     replay_begin(&replay, s->disk, options->flushes_lie);
     for (;;) {
-        for (uint64_t i = 0; i < per_event && ok && options->statistics->states < end; i++) {
+        /* Spread over the whole history: cuts of recoveries count, too. */
+        uint64_t due = first + options->states_wanted * (replay.at + 1) / places;
+
+        while (ok && options->statistics->states < due) {
             struct state st = {
                 .s = s,
                 .name = name,
