@@ -4,7 +4,7 @@
 
 enum {
     DRIVERS_MAX = 64,
-    HANDLES_WAIT_MS = 2000,
+    HANDLES_WAIT_MS = 10000,
     /* The DOS header of Wine's own modules says so behind its end. */
     WINE_MARK_OFFSET = 0x40,
     PE_OFFSET_AT = 0x3c,
