@@ -10,14 +10,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import daemon_lab  # noqa: E402
 import mangle  # noqa: E402
 import tap  # noqa: E402
+from daemon_lab import VCK, wait_until  # noqa: E402
 
-VCK, VCKD = os.environ["VCK"], os.environ["VCKD"]
 KEY = bytes(range(100, 132))
 MIB = 1 << 20
 OK, FAILED, USAGE, NOT_FOUND, WRONG_KEY, PERMISSION, PROBLEMS, BUSY, NO_DAEMON, REFUSED = range(10)
@@ -40,41 +40,8 @@ def vck(*arguments, code=OK, says=None):
     return done.stdout.decode()
 
 
-def wait_until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-
-
-def sanitizer_runtime():
-    """A plugin with a sanitizer needs its runtime in nbdkit, which has none."""
-    linked = subprocess.run(["ldd", Path(VCKD).parent / "vckd.so"], stdout=subprocess.PIPE,
-                            check=True, text=True).stdout
-    found = re.search(r"=> (\S+/lib[at]san\.so\S*)", linked)
-    return {"LD_PRELOAD": found[1]} if found else {}
-
-
-@contextlib.contextmanager
 def daemon(*options):
-    """vckd in the current folder. It ends well, or killed by the test, and never says the key."""
-    with open("vckd.log", "wb") as log:
-        process = subprocess.Popen([VCKD, "--foreground", "--socket", "control.sock", "--nbd",
-                                    "nbd.sock", *options], stdin=subprocess.DEVNULL, stdout=log,
-                                   stderr=log, env={**os.environ, **sanitizer_runtime()})
-    try:
-        wait_until(lambda: process.poll() is not None or subprocess.run(
-            command("list"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            check=False).returncode == 0)
-        assert process.poll() is None, Path("vckd.log").read_text()
-        yield process
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) in (0, -signal.SIGKILL), Path("vckd.log").read_text()
-        assert KEY not in Path("vckd.log").read_bytes()
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    return daemon_lab.daemon(*options, secrets=[KEY])
 
 
 def make_volume(path="image", size=4 * MIB, options=("--metadata-size", "128K")):

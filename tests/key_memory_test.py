@@ -5,17 +5,15 @@ is suspended, and after it was detached."""
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import jvck_oracle  # noqa: E402
 import tap  # noqa: E402
+from daemon_lab import VCK, daemon, has_sanitizer  # noqa: E402
 
-VCK, VCKD = os.environ["VCK"], os.environ["VCKD"]
 MIB = 1 << 20
 VMK = bytes.fromhex("8d1f5b0ac3e94b7296d2a05ee6c7713f4ab9120f5dd8e36c7b01c25e9a64f83b")
 PASSPHRASE = b"a phrase like no other in memory"
@@ -25,34 +23,6 @@ def vck(*arguments):
     done = subprocess.run([VCK, *map(str, arguments)], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False)
     assert done.returncode == 0, f"vck {arguments}: {done.stderr.decode()}"
-
-
-def sanitizer_runtime():
-    linked = subprocess.run(["ldd", Path(VCKD).parent / "vckd.so"], stdout=subprocess.PIPE,
-                            check=True, text=True).stdout
-    found = re.search(r"=> (\S+/lib[at]san\.so\S*)", linked)
-    return {"LD_PRELOAD": found[1]} if found else {}
-
-
-@contextlib.contextmanager
-def daemon():
-    with open("vckd.log", "wb") as log:
-        process = subprocess.Popen([VCKD, "--foreground", "--socket", "control.sock", "--nbd",
-                                    "nbd.sock"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                   env={**os.environ, **sanitizer_runtime()})
-    try:
-        end = time.monotonic() + 60
-        while subprocess.run([VCK, "list", "--socket", "control.sock"], stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL, check=False).returncode != 0:
-            assert time.monotonic() < end and process.poll() is None, Path("vckd.log").read_text()
-            time.sleep(0.05)
-        yield process
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
 
 
 def readable_ranges(pid):
@@ -164,7 +134,7 @@ def nothing_is_left():
     block = jvck_oracle.decode_block(Path("image").read_bytes()[-512:], VMK)
     secrets = {"VMK": VMK, "passphrase": PASSPHRASE}
     # Code with a sanitizer in it keeps on stacks what would be in registers.
-    if not sanitizer_runtime():
+    if not has_sanitizer():
         secrets |= {"first data key": block.key1, "second data key": block.key2}
         secrets |= schedules(block)
     needed = set(secrets) - {"passphrase"}

@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import jvck_oracle as oracle  # noqa: E402
 import tap  # noqa: E402
+from daemon_lab import VCK, daemon, wait_until  # noqa: E402
 
 try:
     import nbd
@@ -25,7 +26,6 @@ except ImportError as missing:
     print(f"1..0 # SKIP {missing}: python3-libnbd and python3-cryptography are needed")
     sys.exit(0)
 
-VCK, VCKD = os.environ["VCK"], os.environ["VCKD"]
 KEY = bytes(range(50, 82))
 MIB = 1 << 20
 METADATA = 128 << 10
@@ -47,42 +47,6 @@ def vck(verb, *arguments, code=OK, says=None):
 
 def status():
     return json.loads(vck("status", "--json", "image"))
-
-
-def wait_until(condition, seconds=240):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
-
-
-def start_daemon():
-    linked = subprocess.run(["ldd", Path(VCKD).parent / "vckd.so"], stdout=subprocess.PIPE,
-                            check=True, text=True).stdout
-    runtime = re.search(r"=> (\S+/lib[at]san\.so\S*)", linked)
-    preload = {"LD_PRELOAD": runtime[1]} if runtime else {}
-    with open("vckd.log", "ab") as log:
-        process = subprocess.Popen(
-            [VCKD, "--foreground", "--socket", "control.sock", "--nbd", "nbd.sock"],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **preload})
-    wait_until(lambda: process.poll() is not None or subprocess.run(
-        [VCK, "list", "--socket", "control.sock"], stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, check=False).returncode == 0)
-    assert process.poll() is None, Path("vckd.log").read_text()
-    return process
-
-
-@contextlib.contextmanager
-def daemon():
-    process = start_daemon()
-    try:
-        yield process
-        process.terminate()
-        assert process.wait(120) == 0, Path("vckd.log").read_text()
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
 
 
 def make_volume(data):
@@ -386,10 +350,7 @@ def mounted():
     old = encrypted_volume(Path("fs").read_bytes())
     mount = Mount()
     try:
-        with contextlib.ExitStack() as stack:
-            process = start_daemon()
-            stack.callback(process.wait)
-            stack.callback(process.kill)
+        with daemon() as process:
             attach()
             mount.open()
             mount.work()

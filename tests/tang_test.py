@@ -10,21 +10,19 @@ import pty
 import re
 import select
 import shutil
-import signal
 import socket
 import struct
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import key_oracle  # noqa: E402
 import network_oracle as oracle  # noqa: E402
 import tap  # noqa: E402
+from daemon_lab import VCK, VCKD, daemon  # noqa: E402
 
-VCK, VCKD = os.environ["VCK"], os.environ.get("VCKD")
 TANGD, KEYGEN, ROTATE = (f"/usr/libexec/{name}" for name in
                          ("tangd", "tangd-keygen", "tangd-rotate-keys"))
 MIB = 1 << 20
@@ -584,30 +582,6 @@ def beside_other_slots():
             vck("key", "remove", "--slot", 0, "image", code=REFUSED, says="last one")
         server.close()
         does_not_open("refused the connection")
-
-
-@contextlib.contextmanager
-def daemon():
-    runtime = re.search(r"=> (\S+/lib[at]san\.so\S*)", subprocess.run(
-        ["ldd", Path(VCKD).parent / "vckd.so"], stdout=subprocess.PIPE, check=True, text=True).stdout)
-    with open("vckd.log", "wb") as log:
-        process = subprocess.Popen(
-            [VCKD, "--foreground", "--socket", "control.sock", "--nbd", "nbd.sock"],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            env={**os.environ, **({"LD_PRELOAD": runtime[1]} if runtime else {})})
-    try:
-        end = time.monotonic() + 300
-        while subprocess.run([VCK, "list", "--socket", "control.sock"], stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL, check=False).returncode != 0:
-            assert time.monotonic() < end and process.poll() is None, Path("vckd.log").read_text()
-            time.sleep(0.05)
-        yield
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(120) == 0, Path("vckd.log").read_text()
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
 
 
 @tap.test
