@@ -8,7 +8,6 @@ import json
 import os
 import random
 import re
-import signal
 import struct
 import subprocess
 import sys
@@ -20,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import jvck_oracle  # noqa: E402
 import key_oracle  # noqa: E402
 import tap  # noqa: E402
+from daemon_lab import VCK, daemon, wait_until  # noqa: E402
 
 try:
     import nbd
@@ -27,7 +27,6 @@ except ImportError as missing:
     print(f"1..0 # SKIP {missing}: python3-libnbd is needed")
     sys.exit(0)
 
-VCK, VCKD = os.environ["VCK"], os.environ["VCKD"]
 VMK = bytes(range(60, 92))
 MIB = 1 << 20
 OK, FAILED, USAGE, NOT_FOUND, WRONG_KEY, PERMISSION, PROBLEMS, BUSY, NO_DAEMON, REFUSED = range(10)
@@ -46,41 +45,6 @@ def vck(verb, *arguments, code=OK, says=None):
     assert done.returncode == code, f"{verb} {arguments}: {done.returncode}, not {code}: {output}"
     assert says is None or re.search(says, output), f"{verb} {arguments}: no {says!r} in: {output}"
     return done.stdout.decode()
-
-
-def wait_until(condition, seconds=300):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-
-
-def sanitizer_runtime():
-    linked = subprocess.run(["ldd", Path(VCKD).parent / "vckd.so"], stdout=subprocess.PIPE,
-                            check=True, text=True).stdout
-    found = re.search(r"=> (\S+/lib[at]san\.so\S*)", linked)
-    return {"LD_PRELOAD": found[1]} if found else {}
-
-
-@contextlib.contextmanager
-def daemon():
-    with open("vckd.log", "ab") as log:
-        process = subprocess.Popen([VCKD, "--foreground", "--socket", "control.sock", "--nbd",
-                                    "nbd.sock"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                   env={**os.environ, **sanitizer_runtime()})
-    try:
-        wait_until(lambda: process.poll() is not None or subprocess.run(
-            [VCK, "list", "--socket", "control.sock"], stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, check=False).returncode == 0)
-        assert process.poll() is None, Path("vckd.log").read_text()
-        yield process
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0, Path("vckd.log").read_text()
-        assert "ERROR: " not in Path("vckd.log").read_text(), Path("vckd.log").read_text()
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
 
 
 def private(name, data):
@@ -379,8 +343,7 @@ def killed_while_keys_change():
     data = make_volume()
     choice = random.Random(11)
     for _ in range(2):
-        with contextlib.ExitStack() as stack:
-            process = stack.enter_context(killable())
+        with daemon() as process:
             vck("attach", "--key-file", "first", "image")
             vck("rate", "image", 1)
             vck("encrypt", "--no-wait", "image")
@@ -408,24 +371,6 @@ def change_until(is_over):
             rotate, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, check=False).returncode == 0:
         pass
-
-
-@contextlib.contextmanager
-def killable():
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink("nbd.sock")
-    with open("vckd.log", "ab") as log:
-        process = subprocess.Popen([VCKD, "--foreground", "--socket", "control.sock", "--nbd",
-                                    "nbd.sock"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                   env={**os.environ, **sanitizer_runtime()})
-    try:
-        wait_until(lambda: process.poll() is not None or subprocess.run(
-            [VCK, "list", "--socket", "control.sock"], stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, check=False).returncode == 0)
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 tap.main()
