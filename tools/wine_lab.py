@@ -71,6 +71,7 @@ ENVIRONMENT = {
     "WINEDLLOVERRIDES": "mscoree,mshtml,winemenubuilder.exe,winebus.sys,winehid.sys,wineusb.sys="
                         ";explorer.exe=d",
 }
+NOT_LOADED = re.compile(r'ZwLoadDriver failed .*\\wine(bus|hid|usb)"')
 # Drivers' DbgPrint, and KeBugCheckEx; programs are run without any of it.
 SESSION_DEBUG = "-all,warn+debugstr,err+ntoskrnl"
 DEBUG_LINE = re.compile(r"^(?:[0-9.]+:)?(?:[0-9a-f]{4}:)+warn:debugstr:\w+ "
@@ -505,7 +506,8 @@ class Lab:
 
     def debug_lines(self):
         """What drivers printed with DbgPrint, oldest first, without the verifier's lines."""
-        return [line for line in self.log_lines() if not line.startswith("VCKVERIFY")]
+        return [line for line in self.log_lines()
+                if not line.startswith("VCKVERIFY") and not NOT_LOADED.search(line)]
 
     def log_lines(self):
         """Everything that was printed."""
