@@ -27,7 +27,7 @@ from machine import FIRST, PARTITION, Machine, Volume, key_oracle  # noqa: E402
 VMK = hashlib.sha256(b"master key of a system").digest()
 PASSPHRASE = "a passphrase for linux"
 DATA = random.Random(4).randbytes(4 * machine.MIB)
-PLAIN_BYTES = 40 * machine.MIB
+PLAIN_BYTES = 64 * machine.MIB
 DMSETUP = shutil.which("dmsetup") or "/usr/sbin/dmsetup"
 MODULES = ("dm-crypt", "xts", "aesni-intel", "vfat", "nls_cp437", "nls_ascii", "efivarfs")
 
