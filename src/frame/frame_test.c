@@ -289,6 +289,26 @@ static void sends_end_with_their_id(void **state) VCK_CAN_WAIT
     stop();
 }
 
+static void a_send_on_its_way_in_is_cancelled_alone(void **state) VCK_CAN_WAIT
+{
+    struct test_call t[2];
+
+    (void)state;
+    start_running(0);
+    fake_adapters[0].holds_sends = true;
+    begin_send(&t[0], 60, 0);
+    memset(&t[1], 0, sizeof(t[1]));
+    vck_frame_send_init(&t[1].call, &opener, &t[0].descriptor, 0, 60, 0);
+    /* As another thread finds it that is about to count it as outstanding. */
+    t[1].call.holds = 1;
+    vck_frame_call_cancel(&t[1].call);
+    assert_true(t[1].call.is_cancelled);
+    assert_false(t[0].call.is_to_end);
+    fake_let_sends(0, VCK_OK);
+    assert_int_equal(t[0].call.status, VCK_OK);
+    stop();
+}
+
 static void a_pause_waits_for_sends(void **state) VCK_CAN_WAIT
 {
     struct fake_event pause;
@@ -642,6 +662,7 @@ int main(void)
         cmocka_unit_test(an_opener_outlives_its_binding),
         cmocka_unit_test(sends_are_checked),
         cmocka_unit_test(sends_end_with_their_id),
+        cmocka_unit_test(a_send_on_its_way_in_is_cancelled_alone),
         cmocka_unit_test(a_pause_waits_for_sends),
         cmocka_unit_test(many_sends_are_one_list),
         cmocka_unit_test(reads_are_served_in_order),

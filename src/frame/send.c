@@ -209,10 +209,18 @@ static void cancel_id(struct vck_frame_binding *binding, uint64_t id)
     vck_frame_binding_let_go(binding);
 }
 
-/* A call with a user's id is cancelled with all the others of that id. */
+/* A call with a user's id is cancelled with all the others of that id. One without an id has not
+ * been counted as outstanding yet, and will see that it is cancelled. */
 void vck_frame_send_cancel(struct vck_frame_call *call)
 {
-    cancel_id(call->binding, call->send.cancel_id);
+    struct vck_frame_binding *binding = call->binding;
+    uint64_t id;
+
+    vck_spinlock_acquire(&binding->lock);
+    id = call->send.cancel_id;
+    vck_spinlock_release(&binding->lock);
+    if (id != 0)
+        cancel_id(binding, id);
 }
 
 void vck_frame_cancel_sends(struct vck_frame_opener *opener, uint64_t id)
