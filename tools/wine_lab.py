@@ -63,6 +63,9 @@ REGISTRY = r"""Windows Registry Editor Version 5.00
 
 [HKEY_LOCAL_MACHINE\Software\Microsoft\Windows NT\CurrentVersion\AeDebug]
 "Debugger"="C:\\windows\\system32\\cmd.exe /c C:\\windows\\system32\\winedbg.exe --auto %ld %ld >> C:\\crash.log 2>&1"
+
+[HKEY_LOCAL_MACHINE\System\CurrentControlSet\Control]
+"ServicesPipeTimeout"="30000"
 """
 # Wine's own drivers of input devices are of no use here, and their process, on a busy machine, may
 # be asked for devices before it is ready, and crash: they are not loaded.
