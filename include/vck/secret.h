@@ -32,6 +32,12 @@ VCK_CHECKED vck_status vck_secret_init(struct vck_secret *secret, size_t size_by
 VCK_CHECKED vck_status vck_secret_init_copy(struct vck_secret *secret, struct vck_bytes data);
 void vck_secret_fini(struct vck_secret *secret);
 
+/* Borrowed; empty for a zeroed struct. Any level. */
+static inline struct vck_bytes vck_secret_bytes(const struct vck_secret *secret)
+{
+    return (struct vck_bytes){secret->data, secret->size_bytes};
+}
+
 VCK_END_DECLS
 
 #endif

@@ -40,7 +40,7 @@ struct key_access {
 
 static inline struct vck_bytes key_access_vmk(const struct key_access *access)
 {
-    return (struct vck_bytes){access->vmk.data, access->vmk.size_bytes};
+    return vck_secret_bytes(&access->vmk);
 }
 
 /* The VMK from --vmk-file, or of the slot that --key-file, the TPM or what is typed opens. fini

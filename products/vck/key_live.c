@@ -56,8 +56,7 @@ int live_change(struct work *w)
 int live_rotate(struct work *w, const struct vck_secret *new_vmk)
 {
     struct vck_msg_keys_response response = {0};
-    int code = send_table(w, work_vmk(w), (struct vck_bytes){new_vmk->data, new_vmk->size_bytes},
-                          &response);
+    int code = send_table(w, work_vmk(w), vck_secret_bytes(new_vmk), &response);
     if (code == EXIT_OK)
         printf("%s has a new volume master key\n", w->path);
     return code;

@@ -18,7 +18,7 @@ struct work {
 
 static inline struct vck_bytes work_vmk(const struct work *w)
 {
-    return (struct vck_bytes){w->access.vmk.data, w->access.vmk.size_bytes};
+    return vck_secret_bytes(&w->access.vmk);
 }
 
 /* The disk alone (flags of open_disk), the key that opens it, and the slots as they are. */

@@ -190,7 +190,7 @@ static vck_status unlock(struct vck_disk *disk, struct key_access *access) VCK_C
     const struct secret_text *secret = &access->secret;
     struct vck_key_offer offer = {
         .passphrase = secret->line,
-        .file = {secret->bytes.data, secret->bytes.size_bytes},
+        .file = vck_secret_bytes(&secret->bytes),
         .recovery = {secret->recovery, secret->is_recovery ? sizeof(secret->recovery) : 0},
     };
     offer.has_number = access->has_number;

@@ -128,7 +128,7 @@ struct vck_bytes new_slot_secret(const struct new_slot *slot)
     if (slot->type == VCK_KEY_PASSPHRASE)
         return secret->line;
     if (slot->type == VCK_KEY_FILE || slot->type == VCK_KEY_TPM || slot->type == VCK_KEY_NETWORK)
-        return (struct vck_bytes){secret->bytes.data, secret->bytes.size_bytes};
+        return vck_secret_bytes(&secret->bytes);
     return (struct vck_bytes){secret->recovery, sizeof(secret->recovery)};
 }
 
@@ -186,7 +186,7 @@ int session_commit(const struct command *command, const char *path, struct vck_k
 int key_add_first(const struct command *command, const char *path, struct vck_disk *disk,
                   const struct vck_secret *vmk, const struct new_slot *slot)
 {
-    const struct vck_bytes key = {vmk->data, vmk->size_bytes};
+    const struct vck_bytes key = vck_secret_bytes(vmk);
     const struct vck_key_slot_spec spec = {
         .type = slot->type,
         .created_s = os_time_s(),

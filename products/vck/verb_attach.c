@@ -55,8 +55,7 @@ int attach_with_key(const struct command *command, const char *path, struct vck_
 static int attach(const struct command *command, const char *path, const struct vck_secret *key)
 {
     struct vck_msg_prepare_response response;
-    int code =
-        attach_with_key(command, path, (struct vck_bytes){key->data, key->size_bytes}, &response);
+    int code = attach_with_key(command, path, vck_secret_bytes(key), &response);
     if (code == EXIT_OK)
         print_attached(command, path, &response);
     return code;

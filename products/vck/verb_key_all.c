@@ -24,7 +24,7 @@ static struct vck_bytes offered(const struct vck_key_slot *slot, const struct se
     if (slot->type == VCK_KEY_PASSPHRASE)
         return secret->line;
     if (slot->type == VCK_KEY_FILE)
-        return (struct vck_bytes){secret->bytes.data, secret->bytes.size_bytes};
+        return vck_secret_bytes(&secret->bytes);
     return (struct vck_bytes){secret->recovery, secret->is_recovery ? VCK_KEY_RECOVERY_BYTES : 0};
 }
 
@@ -94,8 +94,7 @@ static int rewrap(struct work *w, const struct vck_key_slot *slot, const struct 
     };
     if (vck_key_slot_kdf(slot, &spec.kdf) != VCK_OK)
         return key_explain(w->command, w->path, VCK_UNSUPPORTED);
-    return slot_put(w->command, &w->session, &spec, offered(slot, secret),
-                    (struct vck_bytes){vmk->data, vmk->size_bytes});
+    return slot_put(w->command, &w->session, &spec, offered(slot, secret), vck_secret_bytes(vmk));
 }
 
 /* A slot whose secret nobody types: the same secret wraps the new key. */
@@ -115,9 +114,8 @@ static int rewrap_sealed(struct work *w, const struct vck_key_slot *slot,
     if (status == VCK_OK)
         status = agent.base.secret(&agent.base, slot, spec.payload, &secret);
     int code = status == VCK_OK
-                   ? slot_put(w->command, &w->session, &spec,
-                              (struct vck_bytes){secret.data, secret.size_bytes},
-                              (struct vck_bytes){vmk->data, vmk->size_bytes})
+                   ? slot_put(w->command, &w->session, &spec, vck_secret_bytes(&secret),
+                              vck_secret_bytes(vmk))
                    : report(w->command, EXIT_REFUSED,
                             "slot %u (%s) cannot be given the new key without its secret; --force "
                             "removes such slots",
@@ -190,8 +188,7 @@ static int write_rotation(struct work *w, const struct vck_secret *vmk) VCK_CAN_
 {
     if (w->is_live)
         return live_rotate(w, vmk);
-    vck_status status =
-        vck_key_session_rotate(&w->session, (struct vck_bytes){vmk->data, vmk->size_bytes});
+    vck_status status = vck_key_session_rotate(&w->session, vck_secret_bytes(vmk));
     if (status == VCK_OK) {
         printf("%s has a new volume master key\n", w->path);
         return EXIT_OK;
@@ -345,13 +342,12 @@ static int open_backup(struct work *w, struct vck_key_backup *ret_backup)
 {
     const struct secret_text *secret = &w->access.secret;
     const struct vck_key_offer offer = {.passphrase = secret->line,
-                                        .file = {secret->bytes.data, secret->bytes.size_bytes}};
+                                        .file = vck_secret_bytes(&secret->bytes)};
     struct secret_text file = {0};
     int code = secret_read(w->command, w->command->operands[2], &file);
     if (code == EXIT_OK) {
         vck_status status =
-            vck_key_backup_open((struct vck_bytes){file.bytes.data, file.bytes.size_bytes}, &offer,
-                                os_stretcher(), ret_backup);
+            vck_key_backup_open(vck_secret_bytes(&file.bytes), &offer, os_stretcher(), ret_backup);
         if (status != VCK_OK)
             code = explain_backup(w, status);
     }
@@ -362,7 +358,7 @@ static int open_backup(struct work *w, struct vck_key_backup *ret_backup)
 /* Only the slots, and only under the VMK that the volume has. */
 static int restore_live(struct work *w, const struct vck_key_backup *backup) VCK_CAN_WAIT
 {
-    const struct vck_bytes vmk = {backup->vmk.data, backup->vmk.size_bytes};
+    const struct vck_bytes vmk = vck_secret_bytes(&backup->vmk);
     vck_status status = vck_key_session_open(&w->session, w->disk, vmk, true);
     if (status == VCK_OK &&
         memcmp(w->session.tables.volume_id, backup->volume_id, sizeof(backup->volume_id)) != 0)

@@ -107,8 +107,8 @@ static int check_unchanged(const struct command *command, const struct inspectio
     int code = open_disk(command, path, DISK_READ_ONLY | DISK_SHARED, &disk);
     if (code != EXIT_OK)
         return code;
-    vck_status status = vck_store_open(&store, disk, (struct vck_bytes){vmk->data, vmk->size_bytes},
-                                       NULL, VCK_STORE_ANY_REPLICA);
+    vck_status status =
+        vck_store_open(&store, disk, vck_secret_bytes(vmk), NULL, VCK_STORE_ANY_REPLICA);
     const struct vck_store_state *state = &store.state;
     const struct vck_store_state *seen = &in->store.state;
     if (status != VCK_OK)

@@ -97,7 +97,7 @@ static int take_key(struct preparation *p)
     }
     int code = key_read(p->command, &p->key);
     if (code == EXIT_OK)
-        p->params.vmk = (struct vck_bytes){p->key.data, p->key.size_bytes};
+        p->params.vmk = vck_secret_bytes(&p->key);
     return code;
 }
 
@@ -332,7 +332,7 @@ static int read_slot(struct preparation *p)
         status = vck_random(p->key.data, p->key.size_bytes);
     if (status != VCK_OK)
         return report(p->command, EXIT_FAILED, "cannot make a key: %s", vck_status_text(status));
-    p->params.vmk = (struct vck_bytes){p->key.data, p->key.size_bytes};
+    p->params.vmk = vck_secret_bytes(&p->key);
     return code;
 }
 
@@ -346,7 +346,7 @@ static int create_key(struct preparation *p)
     if (code != EXIT_OK)
         return code;
     p->is_key_created = true;
-    p->params.vmk = (struct vck_bytes){p->key.data, p->key.size_bytes};
+    p->params.vmk = vck_secret_bytes(&p->key);
     return EXIT_OK;
 }
 

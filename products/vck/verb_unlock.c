@@ -65,8 +65,7 @@ static int unlock_by_asking(const struct command *command, const struct vck_guid
     if (code == EXIT_OK)
         code = key_access_find(command, path, &access);
     if (code == EXIT_OK)
-        code = open_with_key(command, path, name,
-                             (struct vck_bytes){access.vmk.data, access.vmk.size_bytes});
+        code = open_with_key(command, path, name, key_access_vmk(&access));
     key_access_fini(&access);
     return code;
 }
@@ -95,8 +94,7 @@ static int unlock(const struct command *command, const struct handover_sources *
     if (code == EXIT_OK)
         code = wait_for_partition(command, &handover.partition_guid, wait_s, path);
     if (code == EXIT_OK)
-        code = open_with_key(command, path, name,
-                             (struct vck_bytes){handover.vmk.data, handover.vmk.size_bytes});
+        code = open_with_key(command, path, name, vck_secret_bytes(&handover.vmk));
     vck_handover_fini(&handover);
     return code;
 }

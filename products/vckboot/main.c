@@ -179,7 +179,7 @@ static vck_status attach(struct vck_disk *disk, const struct vck_boot_config *co
     struct vck_volume_options options = {
         .path = "boot",
         .provider = &boot_provider,
-        .vmk = {config->vmk.data, config->vmk.size_bytes},
+        .vmk = vck_secret_bytes(&config->vmk),
         .partition_guid = config->partition_guid.bytes,
         .is_os_volume = true,
     };
@@ -257,7 +257,7 @@ static bool offer_initrd(efi_handle volume, const struct vck_boot_config *config
 
 static void boot_encrypted(efi_handle volume, const struct vck_boot_config *config)
 {
-    struct vck_bytes vmk = {config->vmk.data, config->vmk.size_bytes};
+    struct vck_bytes vmk = vck_secret_bytes(&config->vmk);
     vck_status status;
 
     if (!has_file_system(volume)) {

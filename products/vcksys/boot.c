@@ -79,7 +79,7 @@ static vck_status attach(struct filter *filter, const char *path,
     struct vck_volume_options options = {
         .path = path,
         .provider = &boot_provider,
-        .vmk = {boot.handover.vmk.data, boot.handover.vmk.size_bytes},
+        .vmk = vck_secret_bytes(&boot.handover.vmk),
         .is_os_volume = true,
         .bound_by_handover = true,
         .partition_guid = boot.handover.partition_guid.bytes,

@@ -136,11 +136,6 @@ vck_status vck_rekey_open(const uint8_t block[VCK_REKEY_BLOCK_BYTES], const uint
 
 /* ---- on the disk ---- */
 
-static struct vck_bytes vmk_of(const struct vck_store *store)
-{
-    return (struct vck_bytes){store->vmk.data, store->vmk.size_bytes};
-}
-
 static vck_status write_replica(struct vck_store *store, uint32_t replica,
                                 const uint8_t *block) VCK_CAN_WAIT
 {
@@ -160,7 +155,7 @@ vck_status vck_rekey_write(struct vck_store *store, const struct vck_rekey *reke
     VCK_ASSERT_LEVEL(VCK_LEVEL_PASSIVE);
     if (!block)
         return VCK_NO_MEMORY;
-    status = vck_rekey_seal(rekey, store->header.volume_id, vmk_of(store), block);
+    status = vck_rekey_seal(rekey, store->header.volume_id, vck_secret_bytes(&store->vmk), block);
     for (uint32_t i = 0; i < store->layout.replica_count && status == VCK_OK; i++)
         status = write_replica(store, i, block);
     vck_free_pages(block, VCK_REKEY_BLOCK_BYTES);
@@ -182,7 +177,7 @@ vck_status vck_rekey_read(struct vck_store *store, struct vck_rekey *ret_rekey)
         status = vck_disk_read(store->disk, at, block, VCK_REKEY_BLOCK_BYTES);
         if (status == VCK_OK)
             status = vck_rekey_open(block, store->header.volume_id, store->rekey_nonce,
-                                    vmk_of(store), ret_rekey);
+                                    vck_secret_bytes(&store->vmk), ret_rekey);
         if (status == VCK_NO_MEMORY)
             break;
     }

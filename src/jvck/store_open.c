@@ -46,7 +46,7 @@ static bool is_same_volume(const struct vck_block_header *a, const struct vck_bl
 
 static vck_status unseal_replica(struct opening *o, uint32_t i, struct vck_replica *replica)
 {
-    struct vck_bytes vmk = {o->store->vmk.data, o->store->vmk.size_bytes};
+    struct vck_bytes vmk = vck_secret_bytes(&o->store->vmk);
     struct vck_block_metadata *metadata = &o->metadata[i];
     o->codecs[i] = o->selector->select(o->selector, &replica->header, i);
     if (o->codecs[i] == NULL)

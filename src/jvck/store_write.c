@@ -23,8 +23,8 @@ vck_status vck_store_encode(const struct vck_store *store, uint32_t replica,
     memcpy(metadata.fvek_key2, store->fvek_key2, sizeof metadata.fvek_key2);
     memcpy(metadata.rekey_nonce, store->rekey_nonce, sizeof metadata.rekey_nonce);
     memset(sector, 0, layout->sector_size_bytes);
-    status = store->codec->seal(store->codec, &header, &metadata,
-                                (struct vck_bytes){store->vmk.data, store->vmk.size_bytes}, sector);
+    status =
+        store->codec->seal(store->codec, &header, &metadata, vck_secret_bytes(&store->vmk), sector);
     vck_wipe(&metadata, sizeof metadata);
     if (status == VCK_OK)
         *ret_offset_bytes = vck_layout_block_lba(layout, replica) * layout->sector_size_bytes;

@@ -44,14 +44,14 @@ void vck_key_backup_fini(struct vck_key_backup *backup)
 
 static struct vck_bytes vmk_of(const struct vck_key_backup *backup)
 {
-    return (struct vck_bytes){backup->vmk.data, backup->vmk.size_bytes};
+    return vck_secret_bytes(&backup->vmk);
 }
 
 vck_status vck_key_backup_take(struct vck_key_session *session, uint64_t created_s,
                                struct vck_key_backup *ret_backup)
 {
     const struct vck_store *store = &session->store;
-    const struct vck_bytes vmk = {store->vmk.data, store->vmk.size_bytes};
+    const struct vck_bytes vmk = vck_secret_bytes(&store->vmk);
     uint64_t offset_bytes;
     VCK_ASSERT_LEVEL(VCK_LEVEL_PASSIVE);
     memset(ret_backup, 0, sizeof(*ret_backup));

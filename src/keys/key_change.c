@@ -2,11 +2,6 @@
 #include "vck/key_change.h"
 #include "internal.h"
 
-static struct vck_bytes vmk_of(const struct vck_store *store)
-{
-    return (struct vck_bytes){store->vmk.data, store->vmk.size_bytes};
-}
-
 static bool is_rotation(const struct vck_key_change *change)
 {
     return change->new_vmk.size_bytes > 0;
@@ -15,7 +10,7 @@ static bool is_rotation(const struct vck_key_change *change)
 /* Whether the table was made by somebody who has the key, and for this volume. */
 static vck_status check_made(const struct vck_store *store, const struct vck_key_change *change)
 {
-    struct vck_bytes vmk = vmk_of(store);
+    struct vck_bytes vmk = vck_secret_bytes(&store->vmk);
     struct vck_bytes maker = is_rotation(change) ? change->new_vmk : vmk;
     uint64_t generation = change->base_generation + 1;
     if (change->base_generation == UINT64_MAX ||
@@ -34,7 +29,8 @@ static vck_status check_made(const struct vck_store *store, const struct vck_key
 static vck_status check_base(const struct vck_key_tables *tables, const struct vck_store *store,
                              const struct vck_key_change *change)
 {
-    const struct vck_key_table *current = vck_key_tables_current(tables, vmk_of(store));
+    const struct vck_key_table *current =
+        vck_key_tables_current(tables, vck_secret_bytes(&store->vmk));
     if (tables->any_future)
         return VCK_UNSUPPORTED;
     uint64_t generation = current != NULL ? vck_key_table_generation(current) : 0;
@@ -71,7 +67,7 @@ vck_status vck_key_change_write(struct vck_store *store, const struct vck_key_ch
     status = key_writer_begin(&writer, store, change->table, change->base_generation);
     if (status == VCK_OK)
         status = is_rotation(change) ? key_writer_rotate(&writer, store, change->new_vmk)
-                                     : key_writer_change(&writer, vmk_of(store));
+                                     : key_writer_change(&writer, vck_secret_bytes(&store->vmk));
     *ret_changed = (struct vck_key_changed){.generation = writer.generation,
                                             .failed_replicas = writer.failed_replicas,
                                             .flush_failed = writer.flush_failed};

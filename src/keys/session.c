@@ -5,7 +5,7 @@
 
 static struct vck_bytes vmk_of(const struct vck_key_session *session)
 {
-    return (struct vck_bytes){session->store.vmk.data, session->store.vmk.size_bytes};
+    return vck_secret_bytes(&session->store.vmk);
 }
 
 /* ---- beginning and end ---- */

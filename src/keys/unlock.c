@@ -49,7 +49,7 @@ static bool was_tried(const struct unlocking *u, uint32_t count, const struct vc
 static bool is_current(struct unlocking *u, const struct vck_key_slot *slot)
 {
     struct vck_key_slot other;
-    const struct vck_bytes vmk = {u->vmk.data, u->vmk.size_bytes};
+    const struct vck_bytes vmk = vck_secret_bytes(&u->vmk);
     const struct vck_key_table *current = vck_key_tables_current(&u->tables, vmk);
     if (current == NULL) {
         u->any_tampered = true;
@@ -63,7 +63,7 @@ static bool is_current(struct unlocking *u, const struct vck_key_slot *slot)
 /* That the volume itself is in disorder is for those to say who open it. */
 static vck_status check_volume(struct unlocking *u, struct vck_disk *disk) VCK_CAN_WAIT
 {
-    const struct vck_bytes vmk = {u->vmk.data, u->vmk.size_bytes};
+    const struct vck_bytes vmk = vck_secret_bytes(&u->vmk);
     vck_status status = vck_store_open(&u->opened, disk, vmk, NULL, VCK_STORE_ANY_REPLICA);
     vck_store_fini(&u->opened);
     bool is_serious = status == VCK_WRONG_KEY || status == VCK_NO_MEMORY || status == VCK_IO;
@@ -106,7 +106,7 @@ static vck_status try_agent(struct unlocking *u, const struct vck_key_slot *slot
             u->agent_status = status;
         return VCK_WRONG_KEY;
     }
-    status = try_secret(u, slot, (struct vck_bytes){secret.data, secret.size_bytes}, disk);
+    status = try_secret(u, slot, vck_secret_bytes(&secret), disk);
     vck_secret_fini(&secret);
     return status;
 }
