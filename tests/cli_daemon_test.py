@@ -13,31 +13,21 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import command_lab  # noqa: E402
+from command_lab import (  # noqa: E402
+    BUSY, FAILED, INTERRUPTED, NOT_FOUND, OK, PROBLEMS, USAGE, WRONG_KEY, at_daemon, digest,
+    unchanged)
 import daemon_lab  # noqa: E402
 import mangle  # noqa: E402
 import tap  # noqa: E402
-from daemon_lab import VCK, wait_until  # noqa: E402
+from daemon_lab import wait_until  # noqa: E402
 
 KEY = bytes(range(100, 132))
 MIB = 1 << 20
-OK, FAILED, USAGE, NOT_FOUND, WRONG_KEY, PERMISSION, PROBLEMS, BUSY, NO_DAEMON, REFUSED = range(10)
-INTERRUPTED = 130
-NEEDS_DAEMON = {"attach", "detach", "encrypt", "decrypt", "pause", "resume", "rate", "status",
-                "list", "bench"}
 
 
-def command(verb, *arguments):
-    socket = ["--socket", "control.sock"] if verb in NEEDS_DAEMON else []
-    return [VCK, verb, *socket, *map(str, arguments)]
-
-
-def vck(*arguments, code=OK, says=None):
-    done = subprocess.run(command(*arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=300, check=False)
-    output = done.stdout.decode() + done.stderr.decode()
-    assert done.returncode == code, f"vck {arguments}: {done.returncode}, not {code}: {output}"
-    assert says is None or re.search(says, output), f"vck {arguments}: no {says!r} in: {output}"
-    return done.stdout.decode()
+def vck(*arguments, **expected):
+    return command_lab.vck(*at_daemon(*arguments)[1:], **expected)
 
 
 def daemon(*options):
@@ -115,7 +105,7 @@ def attach_twice():
     make_volume()
     with daemon():
         vck("attach", "--vmk-file", "key", "image")
-        done = subprocess.run(command("attach", "--vmk-file", "key", "image"),
+        done = subprocess.run(at_daemon("attach", "--vmk-file", "key", "image"),
                               stderr=subprocess.PIPE, check=False)
         assert done.returncode not in (OK, USAGE) and done.stderr
         assert status()["attached"]
@@ -213,7 +203,7 @@ def interrupted_waiting():
     with daemon():
         vck("attach", "--vmk-file", "key", "image")
         vck("rate", "image", "1")
-        waiting = subprocess.Popen(command("encrypt", "image"), stdout=subprocess.PIPE,
+        waiting = subprocess.Popen(at_daemon("encrypt", "image"), stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE)
         wait_until(lambda: status()["encrypted_sectors"] > 0)
         waiting.send_signal(signal.SIGINT)
@@ -232,7 +222,7 @@ def other_requests_end_the_waiting():
     with daemon():
         vck("attach", "--vmk-file", "key", "image")
         vck("rate", "image", "1")
-        waiting = subprocess.Popen(command("encrypt", "image"), stdout=subprocess.DEVNULL,
+        waiting = subprocess.Popen(at_daemon("encrypt", "image"), stdout=subprocess.DEVNULL,
                                    stderr=subprocess.PIPE)
         wait_until(lambda: status()["encrypted_sectors"] > 0)
         vck("pause", "image")
@@ -247,7 +237,7 @@ def bar_on_a_terminal():
     with daemon():
         vck("attach", "--vmk-file", "key", "image")
         master, slave = pty.openpty()
-        process = subprocess.Popen(command("encrypt", "image"), stdin=subprocess.DEVNULL,
+        process = subprocess.Popen(at_daemon("encrypt", "image"), stdin=subprocess.DEVNULL,
                                    stdout=slave, stderr=slave)
         os.close(slave)
         output = b""
@@ -271,7 +261,7 @@ def kill_in_the_middle(do_repair):
     before = json.loads(vck("info", "--json", "--vmk-file", "key", "image"))["state"]
     assert 0 < before["encrypted_sectors"] < len(data) // 512 and before["intent"] == "run"
     if do_repair:
-        done = subprocess.run(command("check", "--repair", "--vmk-file", "key", "image"),
+        done = subprocess.run(at_daemon("check", "--repair", "--vmk-file", "key", "image"),
                               stdout=subprocess.PIPE, check=False)
         assert b"all replicas are now" in done.stdout
         after = json.loads(vck("info", "--json", "--vmk-file", "key", "image"))
@@ -347,9 +337,9 @@ def attach_mangled():
             vck("prepare", "--vmk-file", "key", "--metadata-size", "128K", path)
             generator(mangle.Image(path, KEY))
             before = digest(path)
-            seen = subprocess.run(command("info", "--vmk-file", "key", path), check=False,
+            seen = subprocess.run(at_daemon("info", "--vmk-file", "key", path), check=False,
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            done = subprocess.run(command("attach", "--vmk-file", "key", path),
+            done = subprocess.run(at_daemon("attach", "--vmk-file", "key", path),
                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
             attached = done.returncode == OK
             # Where there is no volume, the daemon misses the geometry in the request instead.

@@ -2,53 +2,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command on image files: prepare, info, check, and what it makes of bad input."""
 import contextlib
-import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import command_lab  # noqa: E402
+from command_lab import (  # noqa: E402
+    BUSY, FAILED, NOT_FOUND, NO_DAEMON, OK, PERMISSION, PROBLEMS, REFUSED, USAGE, VCK, WRONG_KEY,
+    digest, unchanged)
 import mangle  # noqa: E402
 import tap  # noqa: E402
 
-VCK = os.environ["VCK"]
 KEY = bytes(range(100, 132))
 MIB = 1 << 20
-OK, FAILED, USAGE, NOT_FOUND, WRONG_KEY, PERMISSION, PROBLEMS, BUSY, NO_DAEMON, REFUSED = range(10)
 
 
-def vck(*arguments, code=OK, says=None, stdin=None, user=None, program=VCK):
-    """Runs vck, expects the exit code and, with says, words on stderr or stdout. Returns stdout."""
-    done = subprocess.run([program, *map(str, arguments)], input=stdin, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=120, user=user,
-                          stdin=None if stdin is not None else subprocess.DEVNULL)
-    output = done.stdout.decode() + done.stderr.decode()
-    assert done.returncode == code, f"vck {arguments}: {done.returncode}, not {code}: {output}"
-    assert says is None or re.search(says, output), f"vck {arguments}: no {says!r} in: {output}"
-    assert KEY.hex() not in output and KEY not in done.stdout + done.stderr
-    return done.stdout.decode()
-
-
-def digest(path):
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
-class unchanged:
-    """Within it, the files stay as they are to the byte."""
-
-    def __init__(self, *paths):
-        self.paths = paths
-
-    def __enter__(self):
-        self.before = [digest(path) for path in self.paths]
-
-    def __exit__(self, kind, *_):
-        if kind is None:
-            assert self.before == [digest(path) for path in self.paths], "the file was changed"
+def vck(*arguments, **expected):
+    return command_lab.vck(*arguments, secrets=(KEY,), **expected)
 
 
 def make_image(path="image", size=4 * MIB, fill=0):

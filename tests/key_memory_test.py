@@ -5,24 +5,18 @@ is suspended, and after it was detached."""
 import contextlib
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from command_lab import vck  # noqa: E402
 import jvck_oracle  # noqa: E402
 import tap  # noqa: E402
-from daemon_lab import VCK, daemon, has_sanitizer  # noqa: E402
+from daemon_lab import daemon, has_sanitizer  # noqa: E402
 
 MIB = 1 << 20
 VMK = bytes.fromhex("8d1f5b0ac3e94b7296d2a05ee6c7713f4ab9120f5dd8e36c7b01c25e9a64f83b")
 PASSPHRASE = b"a phrase like no other in memory"
-
-
-def vck(*arguments):
-    done = subprocess.run([VCK, *map(str, arguments)], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False)
-    assert done.returncode == 0, f"vck {arguments}: {done.stderr.decode()}"
 
 
 def readable_ranges(pid):

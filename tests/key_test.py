@@ -9,51 +9,27 @@ import pty
 import re
 import select
 import struct
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import command_lab  # noqa: E402
+from command_lab import (  # noqa: E402
+    FAILED, NOT_FOUND, OK, PROBLEMS, REFUSED, USAGE, VCK, WRONG_KEY, private, unchanged)
 import jvck_oracle  # noqa: E402
 import key_oracle as oracle  # noqa: E402
 import tap  # noqa: E402
 
-VCK = os.environ["VCK"]
 MIB = 1 << 20
-OK, FAILED, USAGE, NOT_FOUND, WRONG_KEY, PERMISSION, PROBLEMS, BUSY, NO_DAEMON, REFUSED = range(10)
 CHEAP = ("--kdf-memory", "64M", "--kdf-passes", "3")
 VMK = bytes(range(1, 33))
 FIRST = "the first passphrase"
 SECOND = "und noch eine Paßphrase"
 
 
-def vck(*arguments, code=OK, says=None, stdin=None):
-    done = subprocess.run([VCK, *map(str, arguments)], input=stdin, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=120,
-                          stdin=None if stdin is not None else subprocess.DEVNULL)
-    output = done.stdout.decode() + done.stderr.decode()
-    assert done.returncode == code, f"vck {arguments}: {done.returncode}, not {code}: {output}"
-    assert says is None or re.search(says, output), f"vck {arguments}: no {says!r} in: {output}"
-    for secret in (FIRST, SECOND, VMK.hex()):
-        assert secret not in output
-    return done.stdout.decode()
-
-
-class unchanged:
-    """Within it, the image stays as it is to the byte."""
-
-    def __enter__(self):
-        self.before = hashlib.sha256(Path("image").read_bytes()).digest()
-
-    def __exit__(self, kind, *_):
-        if kind is None:
-            assert self.before == hashlib.sha256(Path("image").read_bytes()).digest()
-
-
-def private(name, data):
-    Path(name).write_bytes(data)
-    os.chmod(name, 0o600)
+def vck(*arguments, **expected):
+    return command_lab.vck(*arguments, secrets=(FIRST.encode(), SECOND.encode(), VMK), **expected)
 
 
 @contextlib.contextmanager

@@ -5,9 +5,7 @@ suspended and resumed."""
 import contextlib
 import hashlib
 import json
-import os
 import random
-import re
 import struct
 import subprocess
 import sys
@@ -16,10 +14,13 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import command_lab  # noqa: E402
+from command_lab import (  # noqa: E402
+    BUSY, FAILED, NOT_FOUND, REFUSED, USAGE, VCK, WRONG_KEY, at_daemon, private)
 import jvck_oracle  # noqa: E402
 import key_oracle  # noqa: E402
 import tap  # noqa: E402
-from daemon_lab import VCK, daemon, wait_until  # noqa: E402
+from daemon_lab import daemon, wait_until  # noqa: E402
 
 try:
     import nbd
@@ -29,7 +30,6 @@ except ImportError as missing:
 
 VMK = bytes(range(60, 92))
 MIB = 1 << 20
-OK, FAILED, USAGE, NOT_FOUND, WRONG_KEY, PERMISSION, PROBLEMS, BUSY, NO_DAEMON, REFUSED = range(10)
 CHEAP = ("--kdf", "pbkdf2", "--kdf-passes", 210000)
 RANDOM = ("--type", "key-file", "--kdf", "hkdf")  # costs nothing to open
 HEADER = (512, 131072, 0, 2)
@@ -37,19 +37,9 @@ FIRST, SECOND, THIRD = (hashlib.sha256(name).digest() for name in (b"1", b"2", b
 OFFLINE = {"prepare", "info", "check"}
 
 
-def vck(verb, *arguments, code=OK, says=None):
-    socket = [] if verb in OFFLINE else ["--socket", "control.sock"]
-    done = subprocess.run([VCK, verb, *socket, *map(str, arguments)], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False)
-    output = done.stdout.decode() + done.stderr.decode()
-    assert done.returncode == code, f"{verb} {arguments}: {done.returncode}, not {code}: {output}"
-    assert says is None or re.search(says, output), f"{verb} {arguments}: no {says!r} in: {output}"
-    return done.stdout.decode()
-
-
-def private(name, data):
-    Path(name).write_bytes(data)
-    os.chmod(name, 0o600)
+def vck(verb, *arguments, **expected):
+    words = at_daemon(verb, *arguments, always=verb not in OFFLINE)
+    return command_lab.vck(*words[1:], **expected)
 
 
 def make_volume(size=4 * MIB):

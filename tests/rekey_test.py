@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import random
-import re
 import subprocess
 import sys
 import threading
@@ -15,9 +14,11 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import command_lab  # noqa: E402
+from command_lab import BUSY, NOT_FOUND, PROBLEMS, REFUSED, at_daemon, digest  # noqa: E402
 import jvck_oracle as oracle  # noqa: E402
 import tap  # noqa: E402
-from daemon_lab import VCK, daemon, wait_until  # noqa: E402
+from daemon_lab import daemon, wait_until  # noqa: E402
 
 try:
     import nbd
@@ -30,19 +31,10 @@ KEY = bytes(range(50, 82))
 MIB = 1 << 20
 METADATA = 128 << 10
 SECTOR = 512
-OK, FAILED, USAGE, NOT_FOUND, WRONG_KEY, PERMISSION, PROBLEMS, BUSY, NO_DAEMON, REFUSED = range(10)
-ASKS_DAEMON = {"attach", "detach", "encrypt", "decrypt", "pause", "resume", "rate", "status",
-               "rekey", "list"}
 
 
-def vck(verb, *arguments, code=OK, says=None):
-    socket = ["--socket", "control.sock"] if verb in ASKS_DAEMON else []
-    done = subprocess.run([VCK, verb, *socket, *map(str, arguments)], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False)
-    output = done.stdout.decode() + done.stderr.decode()
-    assert done.returncode == code, f"vck {verb} {arguments}: {done.returncode}: {output}"
-    assert says is None or re.search(says, output), f"vck {verb} {arguments}: no {says!r}: {output}"
-    return done.stdout.decode()
+def vck(*arguments, **expected):
+    return command_lab.vck(*at_daemon(*arguments)[1:], **expected)
 
 
 def status():

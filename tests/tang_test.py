@@ -3,7 +3,6 @@
 """Network slots with Debian's tangd behind sockets of the loopback, judged by a second implementation
 of the slots."""
 import contextlib
-import hashlib
 import json
 import os
 import pty
@@ -18,40 +17,23 @@ import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import command_lab  # noqa: E402
+from command_lab import (  # noqa: E402
+    FAILED, OK, REFUSED, USAGE, VCK, WRONG_KEY, private, unchanged)
 import key_oracle  # noqa: E402
 import network_oracle as oracle  # noqa: E402
 import tap  # noqa: E402
-from daemon_lab import VCK, VCKD, daemon  # noqa: E402
+from daemon_lab import VCKD, daemon  # noqa: E402
 
 TANGD, KEYGEN, ROTATE = (f"/usr/libexec/{name}" for name in
                          ("tangd", "tangd-keygen", "tangd-rotate-keys"))
 MIB = 1 << 20
-OK, FAILED, USAGE, NOT_FOUND, WRONG_KEY, PERMISSION, PROBLEMS, BUSY, NO_DAEMON, REFUSED = range(10)
 VMK = bytes(range(1, 33))
 PASSPHRASE = "a passphrase beside the servers"
 
 
-def vck(*arguments, code=OK, says=None, also=(), stdin=None):
-    done = subprocess.run([VCK, *map(str, arguments)], input=stdin, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=300, check=False,
-                          stdin=None if stdin is not None else subprocess.DEVNULL)
-    output = done.stdout.decode() + done.stderr.decode()
-    assert done.returncode == code, f"vck {arguments}: {done.returncode}, not {code}: {output}"
-    for expected in (*([says] if says else []), *also):
-        assert re.search(expected, output), f"vck {arguments}: no {expected!r} in: {output}"
-    assert VMK.hex() not in output and PASSPHRASE not in output
-    return output
-
-
-class unchanged:
-    """Within it, the image stays as it is to the byte."""
-
-    def __enter__(self):
-        self.before = hashlib.sha256(Path("image").read_bytes()).digest()
-
-    def __exit__(self, kind, *_):
-        if kind is None:
-            assert self.before == hashlib.sha256(Path("image").read_bytes()).digest()
+def vck(*arguments, **expected):
+    return command_lab.vck(*arguments, secrets=(VMK, PASSPHRASE.encode()), **expected)
 
 
 class Server:
@@ -157,11 +139,6 @@ def silent(connection, _):
         pass
 
 
-def private(name, data):
-    Path(name).write_bytes(data)
-    os.chmod(name, 0o600)
-
-
 @contextlib.contextmanager
 def volume(count=1, slot=True, curves=(), threshold=None):
     """An image in the current folder, and servers that a slot of it is bound to."""
@@ -225,7 +202,7 @@ def opens(**expected):
 
 def does_not_open(*reasons, time_s=60):
     with unchanged():
-        return vck("key", "test", "--server-time", time_s, "image", code=WRONG_KEY, also=reasons)
+        vck("key", "test", "--server-time", time_s, "image", code=WRONG_KEY, says=reasons)
 
 
 @tap.test
@@ -318,9 +295,8 @@ def slow_servers():
     with volume(2, threshold=2) as servers:
         for server in servers:
             server.say = silent
-        told = does_not_open(*(f"{server.url}: there was no (answer|connection) within 2 s"
-                               for server in servers), time_s=2)
-        assert "0 of 2 servers" in told
+        does_not_open("0 of 2 servers", *(f"{server.url}: there was no (answer|connection) within 2 s"
+                                          for server in servers), time_s=2)
 
 
 @tap.test

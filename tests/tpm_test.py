@@ -9,36 +9,25 @@ import os
 import pty
 import re
 import select
-import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import command_lab  # noqa: E402
+from command_lab import (  # noqa: E402
+    FAILED, NOT_FOUND, OK, REFUSED, USAGE, VCK, WRONG_KEY, private)
 import key_oracle as oracle  # noqa: E402
 import tap  # noqa: E402
 import tpm_lab  # noqa: E402
 
-VCK = os.environ["VCK"]
 MIB = 1 << 20
-OK, FAILED, USAGE, NOT_FOUND, WRONG_KEY, PERMISSION, PROBLEMS, BUSY, NO_DAEMON, REFUSED = range(10)
 VMK = bytes(range(1, 33))
 PIN = "a good PIN"
 HEADER = (512, 131072, 0, 2)
 
 
-def run(*arguments, code=OK, says=None):
-    done = subprocess.run([VCK, *map(str, arguments)], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
-    output = done.stdout.decode()
-    assert done.returncode == code, f"vck {arguments}: {done.returncode}, not {code}: {output}"
-    assert says is None or re.search(says, output), f"vck {arguments}: no {says!r} in: {output}"
-    assert PIN not in output and VMK.hex() not in output
-    return output
-
-
-def private(name, data):
-    Path(name).write_bytes(data)
-    os.chmod(name, 0o600)
+def run(*arguments, **expected):
+    return command_lab.vck(*arguments, secrets=(PIN.encode(), VMK), **expected)
 
 
 class Lab:
