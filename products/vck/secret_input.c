@@ -10,30 +10,35 @@
 #include "products/vck/os.h"
 #include "vck/disk_io.h"
 
-#define INPUT_TAG    VCK_TAG('C', 's', 'e', 'c')
-#define BUFFER_BYTES (VCK_KEY_SECRET_BYTES_MAX + 4096u)
-#define LINE_BYTES   1024u
-#define TRIES        3
-#define WEAK_BITS    40u
-#define STRONG_BITS  70u
+#define INPUT_TAG   VCK_TAG('C', 's', 'e', 'c')
+#define LINE_BYTES  1024u
+#define TRIES       3
+#define WEAK_BITS   40u
+#define STRONG_BITS 70u
 
 /* ---- one secret ---- */
 
-static int take_secret(const struct command *command, const uint8_t *data, size_t size,
-                       struct secret_text *ret_secret)
+/* What the bytes are when they are taken for a line, or for a recovery key. */
+static void read_as_text(struct secret_text *secret)
 {
     uint32_t group;
-    vck_status status = vck_secret_init_copy(&ret_secret->bytes, (struct vck_bytes){data, size});
-    if (status != VCK_OK)
-        return report(command, EXIT_FAILED, "cannot keep a secret: %s", vck_status_text(status));
-    size_t line = size;
+    const uint8_t *data = secret->bytes.data;
+    size_t line = secret->bytes.size_bytes;
     if (line > 0 && data[line - 1] == '\n')
         line--;
     if (line > 0 && data[line - 1] == '\r')
         line--;
-    ret_secret->line = (struct vck_bytes){ret_secret->bytes.data, line};
-    ret_secret->is_recovery =
-        vck_key_recovery_parse(ret_secret->line, ret_secret->recovery, &group) == VCK_OK;
+    secret->line = (struct vck_bytes){data, line};
+    secret->is_recovery = vck_key_recovery_parse(secret->line, secret->recovery, &group) == VCK_OK;
+}
+
+static int take_secret(const struct command *command, const uint8_t *data, size_t size,
+                       struct secret_text *ret_secret)
+{
+    vck_status status = vck_secret_init_copy(&ret_secret->bytes, (struct vck_bytes){data, size});
+    if (status != VCK_OK)
+        return report(command, EXIT_FAILED, "cannot keep a secret: %s", vck_status_text(status));
+    read_as_text(ret_secret);
     return EXIT_OK;
 }
 
@@ -43,40 +48,11 @@ void secret_fini(struct secret_text *secret)
     vck_wipe(secret, sizeof(*secret));
 }
 
-static int read_into(const struct command *command, const char *name, intptr_t file,
-                     uint8_t *buffer, struct secret_text *ret_secret)
-{
-    size_t size;
-    int error = os_read(file, buffer, BUFFER_BYTES, &size);
-    if (error != 0)
-        return report(command, EXIT_FAILED, "cannot read %s: %s", name, os_error_text(error));
-    if (size == 0 || size > VCK_KEY_SECRET_BYTES_MAX)
-        return report(command, EXIT_FAILED, "%s has %s%zu bytes; 1 to %u are expected", name,
-                      size == BUFFER_BYTES ? "at least " : "", size, VCK_KEY_SECRET_BYTES_MAX);
-    return take_secret(command, buffer, size, ret_secret);
-}
-
 int secret_read(const struct command *command, const char *path, struct secret_text *ret_secret)
 {
-    bool is_stdin = strcmp(path, "-") == 0;
-    const char *name = is_stdin ? "standard input" : path;
-    char how[OS_EXPOSURE_BYTES];
-    intptr_t file;
-    int error = os_open(is_stdin ? NULL : path, &file);
-    if (error != 0)
-        return report(command, exit_code_of(os_error_status(error)), "cannot open %s: %s", path,
-                      os_error_text(error));
-    int code = EXIT_FAILED;
-    uint8_t *buffer = vck_alloc_pages(BUFFER_BYTES, INPUT_TAG);
-    if (buffer != NULL)
-        code = read_into(command, name, file, buffer, ret_secret);
-    else
-        report(command, code, "no memory for a secret");
-    if (code == EXIT_OK && os_is_exposed(file, how))
-        warn(command, "warning: %s %s", name, how);
-    vck_wipe(buffer, buffer != NULL ? BUFFER_BYTES : 0);
-    vck_free_pages(buffer, BUFFER_BYTES);
-    os_close(file);
+    int code = secret_file_read(command, path, VCK_KEY_SECRET_BYTES_MAX, &ret_secret->bytes);
+    if (code == EXIT_OK)
+        read_as_text(ret_secret);
     return code;
 }
 

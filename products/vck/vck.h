@@ -134,6 +134,12 @@ static inline void waiting_is_fine(void)
 {
 }
 
+/* ---- secrets in files (secret_file.c) ---- */
+
+/* At most most_bytes of the file; "-" is standard input. fini the secret in every case. */
+int secret_file_read(const struct command *command, const char *path, size_t most_bytes,
+                     struct vck_secret *ret_secret);
+
 /* ---- key files (keyfile.c) ---- */
 
 /* The volume master key from --vmk-file; "-" is standard input. fini the secret in every case. */
