@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -204,6 +205,18 @@ def prepare_counts_and_sizes():
     with unchanged("image"):
         vck("prepare", "--vmk-file", "key", "image", "--sector-size", "4096", code=REFUSED,
             says=r"not whole sectors of 4096: 512 bytes")
+
+
+@tap.test
+def sizes():
+    """sizes: with and without a unit, and what is no size"""
+    for text, size in (("1048576", "1 MiB"), ("1024K", "1 MiB"), ("2M", "2 MiB"), ("2m", "2 MiB"),
+                       ("2MiB", "2 MiB"), ("3072KiB", "3 MiB")):
+        vck("bench", "--local", "--size", text, says=f"local, {size}:")
+    for text in ("", "-1", "1KB", "1MB", "1.5M", "1Mi", "1MiBx", "M", "0x100000", " 1M", "1 M", "65G",
+                 "17592186044416T", "99999999999999999999", "512K"):
+        vck("bench", "--local", "--size", text, code=USAGE,
+            says=re.escape(f"--size is {text}; bytes from 1M to 64G are expected"))
 
 
 @tap.test
@@ -571,7 +584,15 @@ def overview():
     """usage errors and help: no verb, unknown verbs, --version"""
     vck(code=USAGE, says="verb is missing")
     vck("frobnicate", code=USAGE, says="no verb frobnicate")
-    vck("--grow", code=USAGE, says="no option --grow")
+    vck("encypt", code=USAGE, says="no verb encypt; did you mean encrypt")
+    vck("--grow", code=USAGE, says="verb is missing")
+    vck("--grow", "encrypt", "x", code=USAGE, says="encrypt: there is no option --grow")
+    vck("--nothing", "list", code=USAGE, says="no option --nothing here; --help lists")
+    vck("encrypt", "--nowait", "x", code=USAGE, says="did you mean --no-wait")
+    vck("--", "-h", code=USAGE, says="no verb -h")
+    vck("key", "list", code=USAGE, says="key: VOLUME is missing")
+    vck("key", code=USAGE, says="key: ACTION is missing")
+    vck("rate", "x", "-5", code=USAGE, says="MIB is -5; a number from 0")
     vck("--version", says=r"^vck \d")
     vck("list", "x", code=USAGE, says="one operand too many")
     vck("rate", "image", "fast", code=USAGE, says="MIB is fast")

@@ -34,7 +34,7 @@ def verbs_in_help(text):
     """{"prepare": "VOLUME"}"""
     part = text.split("Verbs:")[1].split("Options:")[0]
     return {match[1]: match[2].strip() for match in
-            re.finditer(r"^  ([a-z-]+)((?: [A-Z]+)*)", part, re.MULTILINE)}
+            re.finditer(r"^  ([a-z-]+)((?: \[?[A-Z]+\]?)*)", part, re.MULTILINE)}
 
 
 def options_in_manual(lines):
@@ -53,7 +53,8 @@ def verbs_in_manual(text):
     for piece in re.split(r"^\.Ss ", part, flags=re.MULTILINE)[1:]:
         name, *lines = piece.splitlines()
         usage = next(line for line in lines if line.startswith(".Ic " + name))
-        verbs[name] = (" ".join(re.findall(r"Ar ([A-Z]+)", usage)), lines)
+        usage = re.sub(r"Op Ar ([A-Z]+)", r"Ar [\1]", usage)
+        verbs[name] = (" ".join(re.findall(r"Ar (\[?[A-Z]+\]?)", usage)), lines)
     return verbs
 
 
@@ -84,6 +85,19 @@ def options_of(name, command, manual, verb):
     same(f"{name} {verb}", helped, documented)
 
 
+def fits(name, command, manual):
+    texts = [help_of(command), *(help_of(command, verb) for verb in verbs_in_help(help_of(command)))]
+    wide = [line for text in texts for line in text.splitlines() if len(line) > 79]
+    assert wide == [], f"{name}: wider than a terminal: {wide}"
+
+
+def other_ways(name, command, manual):
+    for asked, same_as in ((["-h"], []), (["help"], []), (["help", "list"], ["list"]),
+                           (["-h", "list"], ["list"]), (["list", "-h"], ["list"])):
+        done = subprocess.run([command, *asked], stdout=subprocess.PIPE, text=True, timeout=60)
+        assert done.returncode == 0 and done.stdout == help_of(command, *same_as), asked
+
+
 def exit_codes(folder, manual):
     header = (ROOT / "products/command/command.h").read_text()
     code_of = dict(re.findall(r"^    (EXIT_\w+) = (\d+),", header, re.MULTILINE))
@@ -104,6 +118,8 @@ def add_command(name, command, page, folder):
     for verb in verbs_in_manual(manual):
         tap.add(f"{name} {verb}: --help and {page} have the same options", options_of, name,
                 command, manual, verb)
+    tap.add(f"{name}: no line of --help is wider than 79 columns", fits, name, command, manual)
+    tap.add(f"{name}: -h and help do what --help does", other_ways, name, command, manual)
     tap.add(f"{page} lists every exit code of the source", exit_codes, folder, manual)
 
 

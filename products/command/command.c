@@ -3,9 +3,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "grammar.h"
+#include "nearest.h"
 
-/* The i-th verb, the system's own last; NULL behind them. */
-static const struct verb *verb_at(const struct grammar *grammar, size_t i)
+const struct verb *grammar_verb(const struct grammar *grammar, size_t i)
 {
     if (i < grammar->verb_count)
         return &grammar->verbs[i];
@@ -13,58 +14,11 @@ static const struct verb *verb_at(const struct grammar *grammar, size_t i)
     return i < grammar->system_verb_count ? &grammar->system_verbs[i] : NULL;
 }
 
-static uint64_t bit(unsigned id)
+uint64_t grammar_options(const struct grammar *grammar, const struct verb *verb)
 {
-    return UINT64_C(1) << id;
-}
+    uint64_t options = verb ? verb->options : option_bit(grammar->version_id);
 
-/* Bits of what a verb takes; NULL: the command without one. */
-static uint64_t options_of(const struct grammar *grammar, const struct verb *verb)
-{
-    uint64_t options = verb ? verb->options : bit(grammar->version_id);
-
-    return (options | bit(grammar->help_id)) & ~grammar->absent_options;
-}
-
-/* ---- help ---- */
-
-static void print_option(const struct grammar *grammar, unsigned id)
-{
-    const struct option_spec *spec = &grammar->options[id];
-    const char *own = grammar->option_help ? grammar->option_help[id] : NULL;
-    char left[40];
-
-    snprintf(left, sizeof(left), "%s%s%s", spec->name, spec->argument ? " " : "",
-             spec->argument ? spec->argument : "");
-    printf("  %-22s %s\n", left, own ? own : spec->help);
-}
-
-static void print_help(const struct grammar *grammar, const struct verb *verb)
-{
-    printf("Usage: %s %s [OPTION]...%s%s\n", grammar->program, verb->name,
-           *verb->operands ? " " : "", verb->operands);
-    printf("%s %s: %s.\n\nOptions:\n", grammar->program, verb->name, verb->summary);
-    for (unsigned id = 0; id < grammar->option_count; id++)
-        if (id != grammar->help_id && (options_of(grammar, verb) & bit(id)) != 0)
-            print_option(grammar, id);
-    print_option(grammar, grammar->help_id);
-}
-
-static void print_overview(const struct grammar *grammar)
-{
-    const struct verb *verb;
-
-    printf("Usage: %s VERB [OPTION]... [OPERAND]...\n%s\n\nVerbs:\n", grammar->program,
-           grammar->purpose);
-    for (size_t i = 0; (verb = verb_at(grammar, i)) != NULL; i++) {
-        char left[40];
-        snprintf(left, sizeof(left), "%s %s", verb->name, verb->operands);
-        printf("  %-22s %s\n", left, verb->summary);
-    }
-    puts("\nOptions:");
-    print_option(grammar, grammar->help_id);
-    print_option(grammar, grammar->version_id);
-    printf("\n%s VERB --help lists the options of a verb.%s\n", grammar->program, grammar->more);
+    return (options | option_bit(grammar->help_id)) & ~grammar->absent_options;
 }
 
 /* ---- reporting ---- */
@@ -97,8 +51,9 @@ int report_usage(const struct command *command, const char *format, ...)
     va_start(arguments, format);
     print_message(command, format, arguments);
     va_end(arguments);
-    fprintf(stderr, "Usage: %s %s [OPTION]... %s\n", command->grammar->program,
-            verb ? verb->name : "VERB", verb ? verb->operands : "[OPERAND]...");
+    fprintf(stderr, "Usage: %s %s [OPTION]...%s%s\n", command->grammar->program,
+            verb ? verb->name : "VERB", verb && !*verb->operands ? "" : " ",
+            verb ? verb->operands : "[OPERAND]...");
     fflush(stderr);
     return EXIT_USAGE;
 }
@@ -118,24 +73,82 @@ static const struct verb *find_verb(const struct grammar *grammar, const char *n
 {
     const struct verb *verb;
 
-    for (size_t i = 0; (verb = verb_at(grammar, i)) != NULL; i++)
+    for (size_t i = 0; (verb = grammar_verb(grammar, i)) != NULL; i++)
         if (strcmp(verb->name, name) == 0)
             break;
     return verb;
 }
 
-/* option_count when the verb has none of that name. */
+static int report_verb(const struct command *command, const char *name)
+{
+    const struct grammar *grammar = command->grammar;
+    struct nearest nearest = {.typed = name, .length = strlen(name)};
+    const struct verb *verb;
+
+    for (size_t i = 0; (verb = grammar_verb(grammar, i)) != NULL; i++)
+        nearest_offer(&nearest, verb->name);
+    if (nearest.name)
+        return report_usage(command, "there is no verb %s; did you mean %s?", name, nearest.name);
+    return report_usage(command, "there is no verb %s; %s --help lists them", name,
+                        grammar->program);
+}
+
+/* Bits of what may be given: before the verb, whatever any verb takes. */
+static uint64_t options_here(const struct command *command)
+{
+    const struct grammar *grammar = command->grammar;
+    uint64_t options = grammar_options(grammar, command->verb);
+    const struct verb *verb;
+
+    for (size_t i = 0; !command->verb && (verb = grammar_verb(grammar, i)) != NULL; i++)
+        options |= grammar_options(grammar, verb);
+    return options;
+}
+
+/* option_count when there is none of that name. */
 static unsigned find_option(const struct command *command, const char *text, size_t length)
 {
     const struct grammar *grammar = command->grammar;
-    uint64_t accepted = options_of(grammar, command->verb);
+    uint64_t accepted = options_here(command);
     unsigned id = 0;
 
+    if (length == 2 && memcmp(text, "-h", 2) == 0)
+        return grammar->help_id;
     for (; id < grammar->option_count; id++)
-        if ((accepted & bit(id)) != 0 && strlen(grammar->options[id].name) == length &&
+        if ((accepted & option_bit(id)) != 0 && strlen(grammar->options[id].name) == length &&
             memcmp(grammar->options[id].name, text, length) == 0)
             break;
     return id;
+}
+
+static int report_option(const struct command *command, const char *text, size_t length)
+{
+    static const size_t dashes = 2; /* which all of them share */
+    const struct grammar *grammar = command->grammar;
+    uint64_t accepted = options_here(command);
+    struct nearest nearest = {.typed = text + dashes, .length = length - dashes};
+
+    for (unsigned id = 0; length > dashes && id < grammar->option_count; id++)
+        if ((accepted & option_bit(id)) != 0)
+            nearest_offer(&nearest, grammar->options[id].name + dashes);
+    if (nearest.name)
+        return report_usage(command, "there is no option %.*s here; did you mean --%s?",
+                            (int)length, text, nearest.name);
+    return report_usage(command, "there is no option %.*s here; --help lists them", (int)length,
+                        text);
+}
+
+/* Those before the verb were taken without knowing it. */
+static int check_options(const struct command *command)
+{
+    const struct grammar *grammar = command->grammar;
+    uint64_t accepted = grammar_options(grammar, command->verb) | option_bit(grammar->version_id);
+
+    for (unsigned id = 0; command->verb && id < grammar->option_count; id++)
+        if (option_given(command, id) && (accepted & option_bit(id)) == 0)
+            return report_option(command, grammar->options[id].name,
+                                 strlen(grammar->options[id].name));
+    return EXIT_OK;
 }
 
 static int take_repeat(struct command *command, const struct option_spec *spec, const char *value)
@@ -157,7 +170,7 @@ static int parse_option(struct command *command, const char *text, const char *n
     const struct option_spec *spec = &command->grammar->options[id];
 
     if (id == command->grammar->option_count)
-        return report_usage(command, "there is no option %.*s here", (int)length, text);
+        return report_option(command, text, length);
     if (command->values[id] && !spec->can_repeat)
         return report_usage(command, "%s is given twice", spec->name);
     if (!spec->argument && equals)
@@ -171,16 +184,37 @@ static int parse_option(struct command *command, const char *text, const char *n
 
 static int parse_operand(struct command *command, const char *text)
 {
+    if (!command->verb && strcmp(text, "help") == 0) {
+        command->values[command->grammar->help_id] = "";
+        return EXIT_OK;
+    }
     if (!command->verb) {
         command->verb = find_verb(command->grammar, text);
-        return command->verb ? EXIT_OK
-                             : report_usage(command, "there is no verb %s; %s --help lists them",
-                                            text, command->grammar->program);
+        return command->verb ? EXIT_OK : report_verb(command, text);
     }
     if (command->operand_count == command->verb->operands_max)
         return report_usage(command, "%s is one operand too many", text);
     command->operands[command->operand_count++] = text;
     return EXIT_OK;
+}
+
+/* A number below zero is a bad operand and no option. */
+static bool looks_like_option(const char *text)
+{
+    return text[0] == '-' && text[1] != 0 && (text[1] < '0' || text[1] > '9');
+}
+
+static int check_operands(const struct command *command)
+{
+    const char *missing;
+
+    if (!command->verb || option_given(command, command->grammar->help_id) ||
+        command->operand_count >= command->verb->operands_min)
+        return EXIT_OK;
+    missing = command->verb->operands;
+    for (unsigned i = 0; i < command->operand_count; i++)
+        missing += strcspn(missing, " ") + 1;
+    return report_usage(command, "%.*s is missing", (int)strcspn(missing, " "), missing);
 }
 
 int command_parse(const struct grammar *grammar, int argc, char **argv, struct command *ret_command)
@@ -193,15 +227,16 @@ int command_parse(const struct grammar *grammar, int argc, char **argv, struct c
         bool used_next = false;
         if (is_option_allowed && strcmp(argv[i], "--") == 0)
             is_option_allowed = false;
-        else if (is_option_allowed && argv[i][0] == '-' && argv[i][1] != 0)
+        else if (is_option_allowed && looks_like_option(argv[i]))
             code = parse_option(&command, argv[i], i + 1 < argc ? argv[i + 1] : NULL, &used_next);
         else
             code = parse_operand(&command, argv[i]);
         i += used_next;
     }
-    if (code == EXIT_OK && command.verb && !option_given(&command, grammar->help_id) &&
-        command.operand_count < command.verb->operands_min)
-        code = report_usage(&command, "%s is missing", command.verb->operands);
+    if (code == EXIT_OK)
+        code = check_options(&command);
+    if (code == EXIT_OK)
+        code = check_operands(&command);
     if (code == EXIT_OK)
         *ret_command = command;
     return code;

@@ -98,7 +98,8 @@ static inline bool option_given(const struct command *command, unsigned id)
 
 /* Digits only, up to *ret_end. */
 bool parse_number(const char *text, const char **ret_end, uint64_t *ret_value);
-/* The number an option or an operand gives. bytes also takes K, M, G and T (1024 each). */
+/* The number an option or an operand gives. bytes also takes K, M, G and T (1024 each),
+ * in small letters and with iB as well. */
 int option_u64(const struct command *command, unsigned id, uint64_t lowest, uint64_t highest,
                uint64_t absent, uint64_t *ret_value);
 int option_u32(const struct command *command, unsigned id, uint32_t lowest, uint32_t highest,
@@ -107,6 +108,9 @@ int option_bytes(const struct command *command, unsigned id, uint64_t lowest, ui
                  uint64_t absent, uint64_t *ret_value);
 int operand_u32(const struct command *command, unsigned index, const char *what, uint32_t highest,
                 uint32_t *ret_value);
+
+/* The value of a hexadecimal digit, in either case; -1 for any other character. */
+int hex_digit(char c);
 
 /* ---- reporting ---- */
 

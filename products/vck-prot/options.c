@@ -41,7 +41,7 @@ static const struct verb verbs[] = {
     {"answer", "ADAPTER", 1, 1, "answer the pings of other hosts until a signal",
      FRAMES | BIT(COUNT_OF), run_answer},
 #if !defined(_WIN32)
-    {"serve", "ADAPTER", 0, COMMAND_OPERANDS_MAX,
+    {"serve", "[ADAPTER]...", 0, COMMAND_OPERANDS_MAX,
      "carry frames for others; all adapters unless named", BIT(SOCKET) | BIT(QUEUE), run_serve},
 #endif
 };
@@ -78,14 +78,6 @@ int option_range(const struct command *command, enum option_id id, uint32_t lowe
     *ret_lowest = (uint32_t)from;
     *ret_highest = (uint32_t)to;
     return EXIT_OK;
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 static bool parse_hex(const char *text, size_t digits, uint32_t *ret_value)

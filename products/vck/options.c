@@ -18,7 +18,7 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_ESP] = {"--esp", "FOLDER", "the EFI system partition (/efi, /boot/efi or /boot)"},
     [OPTION_FOOTERS] = {"--footers", "N", "replicas of the metadata at the end (2)"},
     [OPTION_FORCE] = {"--force", NULL,
-                      "overwrite an existing volume, or unknown data where metadata goes"},
+                      "overwrite or give up what is refused without it, as the manual says"},
     [OPTION_GROW] = {"--grow", NULL, "make room by appending to an image file"},
     [OPTION_HANDOVER] = {"--handover", "FILE", "what the boot loader left (/.vck/handover)"},
     [OPTION_HEADERS] = {"--headers", "N", "replicas of the metadata at the start (0)"},
@@ -38,7 +38,7 @@ static const struct option_spec specs[OPTION_COUNT] = {
     [OPTION_LOADER] = {"--loader", "FILE", "the boot loader (vckboot.efi, as installed)"},
     [OPTION_LOCAL] = {"--local", NULL, "measure in this process, without the daemon"},
     [OPTION_METADATA_SIZE] = {"--metadata-size", "BYTES",
-                              "size of each replica region (1M); K, M and G are understood"},
+                              "size of each replica region, as 128K or 1M (1M)"},
     [OPTION_NAME] = {"--name", "NAME",
                      "the volume's device in the system, /dev/mapper/NAME "
                      "(system)"},
@@ -132,9 +132,9 @@ static const struct verb verbs[] = {
      run_map},
     {"check", "VOLUME", 1, 1, "compare replicas, journal and sizes of a volume not attached",
      OPTION_BIT(REPAIR) | OPTION_BIT(USE_REPLICA) | LOOK, run_check},
-    {"key", "ACTION VOLUME", 2, 3,
-     "list, test, add, remove, change, label, rotate, backup FILE, restore FILE or erase the key "
-     "slots of a volume",
+    {"key", "ACTION VOLUME [FILE]", 2, 3,
+     "list, test, add, remove, change, label, rotate, backup, restore or erase the key slots of a "
+     "volume",
      OPTION_BIT(KEY_FILE) | OPTION_BIT(SLOT) | OPTION_BIT(LABEL) | OPTION_BIT(TYPE) |
          OPTION_BIT(FORCE) | OPTION_BIT(NEW_VMK) | OPTION_BIT(BOOT_CONFIG) |
          OPTION_BIT(PCR_VALUES) | OPTION_BIT(PCRS) | OPTION_BIT(PIN) | BY_TPM | OPTIONS_OF_SERVERS |

@@ -47,14 +47,6 @@ static int parse_pcrs(const struct command *command, const char *text, uint32_t 
 
 /* ---- which values ---- */
 
-static int digit_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* "7: 0x..." with spaces wherever somebody likes them. */
 static bool parse_value(const char *line, struct vck_tpm_policy *policy, uint32_t *ret_pcr)
 {
@@ -69,7 +61,7 @@ static bool parse_value(const char *line, struct vck_tpm_policy *policy, uint32_
     if (line[0] == '0' && (line[1] | 0x20) == 'x')
         line += 2;
     for (unsigned i = 0; i < VALUE_DIGITS; i++, line++) {
-        int digit = digit_value(*line);
+        int digit = hex_digit(*line);
         if (digit < 0)
             return false;
         value[i / 2] = (uint8_t)(value[i / 2] << 4 | digit);
