@@ -35,7 +35,8 @@ void vck_secret_fini(struct vck_secret *secret);
 /* Borrowed; empty for a zeroed struct. Any level. */
 static inline struct vck_bytes vck_secret_bytes(const struct vck_secret *secret)
 {
-    return (struct vck_bytes){secret->data, secret->size_bytes};
+    const struct vck_bytes bytes = {secret->data, secret->size_bytes};
+    return bytes; /* C++, too, may include this */
 }
 
 VCK_END_DECLS
