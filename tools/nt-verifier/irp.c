@@ -191,10 +191,14 @@ static void end_visit(PIRP irp, const struct visit *visit, struct verify_driver 
     verify_irp_unlock();
 }
 
-static void count_handles(struct verify_driver *driver, KPROCESSOR_MODE requestor, LONG change)
+/* Whether the IRP is of a program's handle of one of the driver's own devices. One of a device
+ * below a filter holds nothing of the filter's, which may come and go between its CREATE and its
+ * CLOSE. */
+static bool is_of_own_handle(const struct verify_driver *driver, const IRP *irp)
 {
-    if (requestor == UserMode)
-        InterlockedExchangeAdd(&driver->open_handles, change);
+    const FILE_OBJECT *file = IoGetCurrentIrpStackLocation((PIRP)(uintptr_t)irp)->FileObject;
+    return irp->RequestorMode == UserMode && file && file->DeviceObject &&
+           file->DeviceObject->DriverObject == driver->object;
 }
 
 NTSTATUS NTAPI verify_irp_dispatch(PDEVICE_OBJECT device, PIRP irp)
@@ -203,20 +207,21 @@ NTSTATUS NTAPI verify_irp_dispatch(PDEVICE_OBJECT device, PIRP irp)
     UCHAR major = IoGetCurrentIrpStackLocation(irp)->MajorFunction;
     PDRIVER_DISPATCH routine = driver->dispatch[major];
     KIRQL level = verify_level();
-    KPROCESSOR_MODE requestor = irp->RequestorMode;
+    bool is_own_handle =
+        (major == IRP_MJ_CREATE || major == IRP_MJ_CLOSE) && is_of_own_handle(driver, irp);
     struct visit visit;
 
     InterlockedIncrement64(&driver->counters.irps_dispatched);
-    if (major == IRP_MJ_CREATE)
-        count_handles(driver, requestor, 1);
+    if (is_own_handle && major == IRP_MJ_CREATE)
+        InterlockedIncrement(&driver->open_handles);
     begin_visit(irp, driver, &visit);
     struct verify_context before = verify_enter(level);
     NTSTATUS status = routine(device, irp);
     verify_leave(&before, driver, level, "a dispatch routine", (const void *)(uintptr_t)routine);
     end_visit(irp, &visit, driver, status, (const void *)(uintptr_t)routine);
     verify_driver_watch(driver);
-    if (major == IRP_MJ_CLOSE)
-        count_handles(driver, requestor, -1);
+    if (is_own_handle && major == IRP_MJ_CLOSE)
+        InterlockedDecrement(&driver->open_handles);
     return status;
 }
 

@@ -80,7 +80,7 @@ struct verify_driver {
     PDRIVER_UNLOAD unload;
     PDRIVER_ADD_DEVICE add_device;
     PDRIVER_DISPATCH dispatch[VERIFY_MAJORS];
-    volatile LONG open_handles;  /* opened by programs, less those closed */
+    volatile LONG open_handles;  /* of its own devices, opened by programs, less those closed */
     volatile LONG fail_in;       /* the allocation that fails, counted down; 0: none */
     volatile LONG64 allocations; /* since the count was last set */
     struct verify_counters counters;
