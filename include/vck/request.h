@@ -66,16 +66,18 @@ void vck_request_init(struct vck_request *request, struct vck_volume *volume,
                       enum vck_request_op op, unsigned flags, uint64_t offset_bytes, void *buffer,
                       uint64_t size_bytes);
 
-/* Reads below this are decrypted in less time than another thread takes to begin with it. */
+/* Reads of up to this are decrypted in less time than another thread takes to begin with it. */
 #define VCK_REQUEST_BRIEF_BYTES 16384u
+/* And of up to this in not much more: on a thread that can be interrupted it is worth it, too. */
+#define VCK_REQUEST_SHORT_BYTES 65536u
 
 /*
- * Whether the disk operation that is under way is the request's last and what follows is brief: no
- * more than so many bytes are decrypted, and most likely nothing is waited for. Then the next poll
- * may as well be made where the operation completes. For the operation's completion, before its
- * `done`, and for who polls. DISPATCH.
+ * Whether the disk operation that is under way is the request's last and what follows is brief: at
+ * most decrypt_bytes are decrypted, and most likely nothing is waited for. Then the next poll may
+ * as well be made where the operation completes. For the operation's completion, before its `done`,
+ * and for who polls. DISPATCH.
  */
-bool vck_request_ends_briefly(const struct vck_request *request);
+bool vck_request_ends_briefly(const struct vck_request *request, uint32_t decrypt_bytes);
 
 /* The blocking form. APC. */
 VCK_CHECKED vck_status vck_volume_io(struct vck_volume *volume, enum vck_request_op op,

@@ -9,7 +9,8 @@
  * A read goes down on the thread that sends it, so that the disk works while a worker wakes, if
  * that has stack left; what needs the processor first (a write is encrypted) is for the workers.
  * A request that ends briefly once its last operation has come back ends there, at whatever level
- * that is; what needs the processor then (a large read is decrypted) is for the workers, too.
+ * that is; what needs the processor longer then (a large read is decrypted) does so only at
+ * PASSIVE, and beyond some length is for the workers, too.
  */
 #include "products/vcksys/filter_internal.h"
 
@@ -199,10 +200,16 @@ static void come_to_rest(struct lane *lane)
     vck_rundown_release(&filter->bound);
 }
 
+/* At DISPATCH others wait for the whole processor. */
 static bool ends_here(const struct lane *lane)
 {
-    return !lane->is_pieced && vck_request_ends_briefly(&lane->request) &&
-           IoGetRemainingStackSize() >= STACK_BYTES;
+    const struct vck_request *request = &lane->request;
+
+    if (lane->is_pieced || IoGetRemainingStackSize() < STACK_BYTES)
+        return false;
+    return vck_request_ends_briefly(request, VCK_REQUEST_BRIEF_BYTES) ||
+           (vck_request_ends_briefly(request, VCK_REQUEST_SHORT_BYTES) &&
+            vck_current_level() == VCK_LEVEL_PASSIVE);
 }
 
 void filter_arrived(void *context, struct vck_disk_lower_origin *origin, struct vck_disk_io *io)
@@ -263,7 +270,7 @@ static enum vck_poll submit_large(struct lane *lane)
  * there until it has let go of it. */
 static void send_now(struct lane *lane, PIRP irp)
 {
-    bool is_large = lane_transfer_bytes(irp) >= VCK_REQUEST_BRIEF_BYTES;
+    bool is_large = lane_transfer_bytes(irp) > VCK_REQUEST_BRIEF_BYTES;
 
     lane->irp = irp;
     if (lane_begin_irp(lane) && (is_large ? submit_large(lane) : submit_small(lane)) == VCK_PENDING)

@@ -302,13 +302,13 @@ static enum vck_poll carry_out(struct vck_request *r, const struct vck_waker *wa
     return write_all(r, waker);
 }
 
-bool vck_request_ends_briefly(const struct vck_request *request)
+bool vck_request_ends_briefly(const struct vck_request *request, uint32_t decrypt_bytes)
 {
     uint64_t damaged_offset_bytes;
 
     switch (request->op) {
     case VCK_REQUEST_READ:
-        return request->size_bytes < VCK_REQUEST_BRIEF_BYTES;
+        return request->size_bytes <= decrypt_bytes;
     case VCK_REQUEST_WRITE:
     case VCK_REQUEST_ZERO:
         return request->done_bytes + request->piece_bytes == request->size_bytes &&

@@ -289,7 +289,8 @@ static void hold(struct vck_disk *disk, struct vck_disk_io *io)
 }
 
 /* Polls over a disk that holds each operation: whether the first of so many ended briefly. */
-static bool first_ends_briefly(struct fixture *f, struct vck_request *request, uint32_t operations)
+static bool first_ends_briefly(struct fixture *f, struct vck_request *request, uint32_t operations,
+                               uint32_t decrypt_bytes)
 {
     const struct vck_disk_ops *ops = f->memory->disk.ops;
     struct vck_disk_ops holding = *ops;
@@ -301,7 +302,7 @@ static bool first_ends_briefly(struct fixture *f, struct vck_request *request, u
         bool ends;
 
         assert_int_equal(vck_future_poll(&request->future, &vck_waker_noop), VCK_PENDING);
-        ends = vck_request_ends_briefly(request);
+        ends = vck_request_ends_briefly(request, decrypt_bytes);
         assert_false(ends && i + 1 < operations);
         first = i == 0 ? ends : first;
         ops->submit(&f->memory->disk, held_io);
@@ -320,10 +321,12 @@ static void requests_tell_whether_they_end_briefly(void **state) VCK_CAN_WAIT
         uint32_t size_bytes;
         uint32_t operations;
         bool ends;
+        uint32_t decrypt_bytes; /* 0: what is brief */
     } cases[] = {
         {VCK_REQUEST_READ, 0, 512, 1, true},
-        {VCK_REQUEST_READ, 0, VCK_REQUEST_BRIEF_BYTES - 512, 1, true},
-        {VCK_REQUEST_READ, 0, VCK_REQUEST_BRIEF_BYTES, 1, false},
+        {VCK_REQUEST_READ, 0, VCK_REQUEST_BRIEF_BYTES, 1, true},
+        {VCK_REQUEST_READ, 0, VCK_REQUEST_BRIEF_BYTES + 512, 1, false},
+        {VCK_REQUEST_READ, 0, VCK_REQUEST_SHORT_BYTES, 1, true, VCK_REQUEST_SHORT_BYTES},
         {VCK_REQUEST_WRITE, 0, 262144, 1, true},
         {VCK_REQUEST_WRITE, VCK_REQUEST_FUA, 512, 1, true},
         {VCK_REQUEST_WRITE, 0, 262656, 2, false},
@@ -343,7 +346,10 @@ static void requests_tell_whether_they_end_briefly(void **state) VCK_CAN_WAIT
         memcpy(buffer, f.expected, 262656);
         vck_request_init(&request, f.volume, cases[i].op, cases[i].flags, 0,
                          cases[i].op == VCK_REQUEST_FLUSH ? NULL : buffer, cases[i].size_bytes);
-        assert_int_equal(first_ends_briefly(&f, &request, cases[i].operations), cases[i].ends);
+        assert_int_equal(
+            first_ends_briefly(&f, &request, cases[i].operations,
+                               VCK_MAX(cases[i].decrypt_bytes, VCK_REQUEST_BRIEF_BYTES)),
+            cases[i].ends);
         assert_memory_equal(buffer, f.expected, cases[i].size_bytes);
     }
     memset(f.expected, 0, 512);

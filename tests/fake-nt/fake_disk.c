@@ -299,14 +299,17 @@ static void *disk_thread(void *context)
 
     while ((irp = next_irp(disk))) {
         struct timespec delay = {.tv_nsec = (long)disk->delay_us * 1000};
+        bool is_passive = disk->is_passive;
 
         if (disk->delay_us)
             nanosleep(&delay, NULL);
         __atomic_store_n(&disk->thread_id, vck_thread_id(), __ATOMIC_RELAXED);
-        fake_raise();
+        if (!is_passive)
+            fake_raise();
         carry_out(disk, irp);
         IoCompleteRequest(irp, IO_NO_INCREMENT);
-        fake_lower();
+        if (!is_passive)
+            fake_lower();
     }
     return NULL;
 }

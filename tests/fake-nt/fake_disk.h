@@ -2,7 +2,7 @@
 /*
  * fake_disk: a device object with a disk behind it, for drivers to stand on. It keeps its sectors
  * in memory, answers the IOCTLs of a volume, and can be told to misbehave. Its thread completes
- * what was queued at DISPATCH, in any order it is told to.
+ * what was queued, at DISPATCH unless told otherwise, in any order it is told to.
  */
 #ifndef VCK_FAKE_DISK_H
 #define VCK_FAKE_DISK_H
@@ -35,6 +35,7 @@ struct fake_disk {
 
     /* Set by tests while nothing is in flight, or atomically. */
     bool is_async;        /* pends everything and completes it from its thread */
+    bool is_passive;      /* with is_async: at PASSIVE, not DISPATCH */
     bool is_mixed;        /* with is_async: every third at once */
     bool is_reordering;   /* the latest first */
     bool is_holding;      /* completes nothing meanwhile; see fake_disk_hold */

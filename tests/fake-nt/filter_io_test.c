@@ -491,12 +491,12 @@ static bool ends_below(struct fixture *f, UCHAR major, uint8_t *buffer,
     return sent.completed_by == __atomic_load_n(&f->disk->thread_id, __ATOMIC_RELAXED);
 }
 
-/* What is brief is done by whom the disk completes on, at DISPATCH, with enough stack. A request
- * that its sender has not let go of by then is ended by the sender, hence more than one. */
+/* What is brief is done by whom the disk completes on, at DISPATCH, with enough stack, and what is
+ * short at PASSIVE. A request that its sender has not let go of by then is ended by the sender,
+ * hence more than one. */
 static void brief_requests_end_where_the_disk_completes(void **state) VCK_NO_ANALYSIS
 {
-    const uint32_t large = VCK_REQUEST_BRIEF_BYTES;
-    uint8_t *buffer = malloc(large);
+    uint8_t *buffer = malloc(VCK_REQUEST_SHORT_BYTES + 512);
     uint32_t ended = 0;
     struct fixture f;
 
@@ -505,10 +505,14 @@ static void brief_requests_end_where_the_disk_completes(void **state) VCK_NO_ANA
     assert_int_equal(fixture_bind(&f), VCK_OK);
     fixture_encrypt(&f);
     while (!ended)
-        ended += ends_below(&f, IRP_MJ_READ, buffer, large - 512);
+        ended += ends_below(&f, IRP_MJ_READ, buffer, VCK_REQUEST_BRIEF_BYTES);
     for (ended = 0; !ended;)
-        ended += ends_below(&f, IRP_MJ_WRITE, buffer, large);
-    assert_false(ends_below(&f, IRP_MJ_READ, buffer, large));
+        ended += ends_below(&f, IRP_MJ_WRITE, buffer, VCK_REQUEST_SHORT_BYTES);
+    assert_false(ends_below(&f, IRP_MJ_READ, buffer, VCK_REQUEST_BRIEF_BYTES + 512));
+    f.disk->is_passive = true;
+    for (ended = 0; !ended;)
+        ended += ends_below(&f, IRP_MJ_READ, buffer, VCK_REQUEST_SHORT_BYTES);
+    assert_false(ends_below(&f, IRP_MJ_READ, buffer, VCK_REQUEST_SHORT_BYTES + 512));
     fake_stack_left(4096);
     for (uint32_t i = 0; i < 20; i++)
         assert_false(ends_below(&f, IRP_MJ_READ, buffer, 4096));
