@@ -38,6 +38,7 @@ enum vck_code {
     VCK_CODE_WAKE = 0x0022a04c,
     VCK_CODE_REKEY = 0x0022a060,
     VCK_CODE_REKEY_BACK = 0x0022a064,
+    VCK_CODE_READ_METADATA = 0x0022a070,
 };
 
 /* Bits 14 and 15 of a code: what the handle must allow. */
@@ -51,7 +52,7 @@ struct vck_code_info {
     enum vck_message_type response;
 };
 
-#define VCK_CODE_COUNT 22u
+#define VCK_CODE_COUNT 23u
 
 /* All codes, in the order above. Static. */
 extern const struct vck_code_info vck_code_table[VCK_CODE_COUNT];

@@ -22,12 +22,13 @@ VCK_BEGIN_DECLS
 #define VCK_FRAME_BYTES_MAX    65536u
 #define VCK_FRAME_PREFIX_BYTES 4u
 
-#define VCK_MSG_PATH_BYTES_MAX  1023u /* of a path, without the NUL */
-#define VCK_MSG_TEXT_BYTES_MAX  1023u /* of an explanation */
-#define VCK_MSG_VMK_BYTES_MAX   1024u
-#define VCK_MSG_BLOCK_BYTES_MAX 32768u /* of metadata_block; 512 of them count */
-#define VCK_MSG_TABLE_BYTES_MAX 24576u
-#define VCK_MSG_COUNT_MAX       4096u /* of array elements that are kept */
+#define VCK_MSG_PATH_BYTES_MAX     1023u /* of a path, without the NUL */
+#define VCK_MSG_TEXT_BYTES_MAX     1023u /* of an explanation */
+#define VCK_MSG_VMK_BYTES_MAX      1024u
+#define VCK_MSG_BLOCK_BYTES_MAX    32768u /* of metadata_block; 512 of them count */
+#define VCK_MSG_TABLE_BYTES_MAX    24576u
+#define VCK_MSG_METADATA_BYTES_MAX 32768u
+#define VCK_MSG_COUNT_MAX          4096u /* of array elements that are kept */
 
 enum vck_message_type {
     VCK_MESSAGE_NONE,  /* no bytes at all */
@@ -48,6 +49,8 @@ enum vck_message_type {
     VCK_MESSAGE_KEYS_REQUEST,
     VCK_MESSAGE_KEYS_RESPONSE,
     VCK_MESSAGE_WAKE_REQUEST,
+    VCK_MESSAGE_METADATA_REQUEST,
+    VCK_MESSAGE_METADATA_RESPONSE,
     VCK_MESSAGE_TYPE_COUNT
 };
 
@@ -195,6 +198,19 @@ struct vck_msg_wake_request {
     struct vck_bytes vmk;
 };
 
+/* Of the disk, whole sectors. */
+struct vck_msg_metadata_request {
+    const char *volume_path;
+    uint64_t offset_bytes;
+    uint32_t size_bytes;
+};
+
+struct vck_msg_metadata_response {
+    uint64_t disk_bytes;
+    uint32_t sector_size;      /* the disk's */
+    struct vck_bytes metadata; /* what is data of the volume is zeroes */
+};
+
 /* What is wrong with a message, for an explanation. */
 enum vck_message_fault_kind {
     VCK_MESSAGE_NO_FAULT = 0,
@@ -271,6 +287,8 @@ VCK_MESSAGE_FUNCTIONS(text, VCK_MESSAGE_TEXT)
 VCK_MESSAGE_FUNCTIONS(keys_request, VCK_MESSAGE_KEYS_REQUEST)
 VCK_MESSAGE_FUNCTIONS(keys_response, VCK_MESSAGE_KEYS_RESPONSE)
 VCK_MESSAGE_FUNCTIONS(wake_request, VCK_MESSAGE_WAKE_REQUEST)
+VCK_MESSAGE_FUNCTIONS(metadata_request, VCK_MESSAGE_METADATA_REQUEST)
+VCK_MESSAGE_FUNCTIONS(metadata_response, VCK_MESSAGE_METADATA_RESPONSE)
 
 VCK_END_DECLS
 

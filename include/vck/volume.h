@@ -105,6 +105,21 @@ vck_volume_change_metadata(struct vck_volume *volume,
                            vck_status (*work)(void *context, struct vck_volume_metadata *metadata),
                            void *context) VCK_CAN_WAIT;
 
+struct vck_volume_disk_size {
+    uint64_t size_bytes;
+    uint32_t sector_size_bytes;
+};
+
+/*
+ * Reads whole sectors of the disk where they are metadata, also none; what is data reads as zeroes.
+ * For who looks at an attached volume whose disk shows others only its data. What is written
+ * meanwhile is read as by who shares the disk. buffer: aligned as the disk asks. DELETED;
+ * INVALID_DATA (not whole sectors), OUT_OF_RANGE; IO. PASSIVE.
+ */
+VCK_CHECKED vck_status vck_volume_read_metadata(struct vck_volume *volume, uint64_t offset_bytes,
+                                                uint32_t size_bytes, void *buffer,
+                                                struct vck_volume_disk_size *ret_disk) VCK_CAN_WAIT;
+
 struct vck_object *vck_volume_object(struct vck_volume *volume);
 void vck_volume_reference(struct vck_volume *volume);
 void vck_volume_release(struct vck_volume *volume VCK_TAKES);

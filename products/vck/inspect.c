@@ -251,8 +251,6 @@ int inspect_find_key(const struct command *command, const char *path, struct key
 {
     if (!key_is_wanted(command))
         return EXIT_OK;
-    if (!option_given(command, OPTION_VMK_FILE) && carrier_hides(command, path))
-        return refuse_hidden(command, path);
     return key_access_find(command, path, ret_access);
 }
 

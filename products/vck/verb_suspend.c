@@ -2,7 +2,6 @@
 /*
  * verb_suspend: takes the keys of an attached volume out of the host's memory and gives them back.
  */
-#include "products/vck/carrier.h"
 #include "products/vck/client.h"
 #include "products/vck/key.h"
 #include "products/vck/suspend.h"
@@ -23,19 +22,10 @@ int run_suspend(const struct command *command)
     return code;
 }
 
-/* The slots lie where a host that hides the metadata lets nobody look. */
-static int find_key(const struct command *command, const char *path,
-                    struct key_access *ret_access) VCK_CAN_WAIT
-{
-    if (!option_given(command, OPTION_VMK_FILE) && carrier_hides(command, path))
-        return report_usage(command, "--vmk-file is needed: the metadata of %s are hidden", path);
-    return key_access_find(command, path, ret_access);
-}
-
 static int wake(const struct command *command, struct client *client, const char *path) VCK_CAN_WAIT
 {
     struct key_access access = {0};
-    int code = find_key(command, path, &access);
+    int code = key_access_find(command, path, &access);
     if (code == EXIT_OK) {
         const struct vck_msg_wake_request request = {.volume_path = path,
                                                      .vmk = key_access_vmk(&access)};

@@ -6,6 +6,8 @@
 #include <windows.h>
 #include <string.h>
 #include "port/win/win.h"
+#include "products/vck/carrier.h"
+#include "products/vck/hidden_disk.h"
 #include "products/vck/os.h"
 #include "products/vcksys/path.h"
 
@@ -114,6 +116,9 @@ int open_disk(const struct command *command, const char *path, unsigned flags,
 {
     struct vck_win_disk_options options = {0};
     struct vck_win_error error = {0};
+    if (flags == (DISK_READ_ONLY | DISK_SHARED) && vck_win_is_device_path(path) &&
+        carrier_hides(command, path))
+        return hidden_disk_open(command, path, ret_disk);
     if ((flags & DISK_READ_ONLY) != 0)
         options.flags |= VCK_WIN_DISK_READ_ONLY;
     if ((flags & DISK_SHARED) != 0)

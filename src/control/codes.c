@@ -29,6 +29,7 @@ const struct vck_code_info vck_code_table[VCK_CODE_COUNT] = {
     CODE(WAKE, WAKE_REQUEST, EMPTY),
     CODE(REKEY, VOLUME_REQUEST, EMPTY),
     CODE(REKEY_BACK, VOLUME_REQUEST, EMPTY),
+    CODE(READ_METADATA, METADATA_REQUEST, METADATA_RESPONSE),
 };
 
 const struct vck_code_info *vck_code_find(uint32_t code)

@@ -94,6 +94,8 @@ VCK_CHECKED vck_status control_change_keys(struct control_request *r,
                                            const void *message) VCK_CAN_WAIT;
 VCK_CHECKED vck_status control_erase_keys(struct control_request *r,
                                           const void *message) VCK_CAN_WAIT;
+VCK_CHECKED vck_status control_read_metadata(struct control_request *r,
+                                             const void *message) VCK_CAN_WAIT;
 VCK_CHECKED vck_status control_bench(struct control_request *r, const void *message) VCK_CAN_WAIT;
 
 #endif

@@ -641,6 +641,7 @@ static const struct handler handlers[VCK_CODE_COUNT] = {
     {VCK_CODE_WAKE, wake},
     {VCK_CODE_REKEY, rekey},
     {VCK_CODE_REKEY_BACK, rekey_back},
+    {VCK_CODE_READ_METADATA, control_read_metadata},
 };
 
 static const struct handler *find_handler(uint32_t code)
@@ -660,6 +661,7 @@ union request_message {
     struct vck_msg_rate_request rate;
     struct vck_msg_keys_request keys;
     struct vck_msg_wake_request wake;
+    struct vck_msg_metadata_request metadata;
 };
 
 static vck_status decode(struct control_request *r, uint8_t *request, size_t size_bytes,

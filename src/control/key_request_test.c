@@ -158,6 +158,65 @@ static void refuses_what_is_no_table(void **state)
                      vck_status_to_nt(VCK_INVALID_DATA));
 }
 
+/* ---- metadata that a host hides ---- */
+
+static uint32_t read_metadata(struct test_host *host, uint64_t offset_bytes, uint32_t size_bytes)
+{
+    const struct vck_msg_metadata_request request = {
+        .volume_path = PATH, .offset_bytes = offset_bytes, .size_bytes = size_bytes};
+
+    return send_message(host, VCK_CODE_READ_METADATA, &request);
+}
+
+/* What the response has for each byte of the disk, from an offset on. */
+static void expect_metadata(struct test_host *host, uint64_t offset_bytes, uint64_t data_bytes)
+{
+    struct vck_msg_metadata_response response = {0};
+
+    assert_int_equal(
+        vck_msg_metadata_response_decode(host->response, host->response_bytes, &response, NULL),
+        VCK_OK);
+    assert_int_equal(response.disk_bytes, TEST_DISK_BYTES);
+    assert_int_equal(response.sector_size, TEST_SECTOR_BYTES);
+    for (size_t i = 0; i < response.metadata.size_bytes; i++)
+        assert_int_equal(response.metadata.data[i], offset_bytes + i < data_bytes
+                                                        ? 0
+                                                        : host->disks[0]->data[offset_bytes + i]);
+}
+
+/* All of the disk, piece by piece, also where the data end in the middle of one. */
+static void reads_what_is_no_data(void **state)
+{
+    struct test_host *host = *state;
+    const uint64_t data_bytes = TEST_DISK_BYTES - 2ull * VCK_METADATA_SIZE_MIN;
+    const uint32_t pieces[] = {VCK_MSG_METADATA_BYTES_MAX, 3 * TEST_SECTOR_BYTES};
+
+    test_make_volume(host, 0);
+    expect(host, read_metadata(host, 0, 512), VCK_NOT_FOUND, "not attached");
+    attach(host, test_key, sizeof(test_key));
+    for (int is_suspended = 0; is_suspended < 2; is_suspended++) {
+        for (size_t i = 0; i < VCK_ARRAY_COUNT(pieces); i++)
+            for (uint64_t at = 0; at + pieces[i] <= TEST_DISK_BYTES; at += pieces[i]) {
+                assert_int_equal(read_metadata(host, at, pieces[i]), 0);
+                expect_metadata(host, at, data_bytes);
+            }
+        assert_int_equal(read_metadata(host, TEST_DISK_BYTES, 0), 0);
+        expect_metadata(host, TEST_DISK_BYTES, data_bytes);
+        assert_int_equal(send_path(host, VCK_CODE_SUSPEND), 0);
+    }
+    expect(host, read_metadata(host, 1, 512), VCK_INVALID_DATA, "whole sectors");
+    expect(host, read_metadata(host, 0, 511), VCK_INVALID_DATA, "whole sectors");
+    expect(host, read_metadata(host, 0, VCK_MSG_METADATA_BYTES_MAX + 512), VCK_INVALID_DATA,
+           "at most 32768");
+    expect(host, read_metadata(host, TEST_DISK_BYTES, 512), VCK_OUT_OF_RANGE, "beyond");
+    expect(host, read_metadata(host, UINT64_MAX - 511, 512), VCK_OUT_OF_RANGE, "beyond");
+    host->disks[0]->fail_at = 1;
+    expect(host, read_metadata(host, TEST_DISK_BYTES - 512, 512), VCK_IO, "cannot be read");
+    host->disks[0]->fail_at = 0;
+    host->caller.is_admin = false;
+    expect(host, read_metadata(host, 0, 512), VCK_PERMISSION_DENIED, "administrators");
+}
+
 /* With any operation failing the slot opens, or is reported not to be written. */
 static void survives_failing_io(void **state)
 {
@@ -289,6 +348,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(changes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rotates, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_what_is_no_table, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(reads_what_is_no_data, set_up, tear_down),
         cmocka_unit_test_setup_teardown(survives_failing_io, set_up, tear_down),
         cmocka_unit_test_setup_teardown(suspends_and_wakes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(detaches_while_suspended, set_up, tear_down),

@@ -132,6 +132,18 @@ static const struct message_field wake_request_fields[] = {
     BYTES(wake_request, vmk, true, VCK_MSG_VMK_BYTES_MAX),
 };
 
+static const struct message_field metadata_request_fields[] = {
+    PATH(metadata_request, volume_path, true),
+    U64(metadata_request, offset_bytes, true),
+    U32(metadata_request, size_bytes, true),
+};
+
+static const struct message_field metadata_response_fields[] = {
+    U64(metadata_response, disk_bytes, true),
+    U32(metadata_response, sector_size, true),
+    BYTES(metadata_response, metadata, true, VCK_MSG_METADATA_BYTES_MAX),
+};
+
 #define CHECK_SIZE(msg) _Static_assert(sizeof(struct vck_msg_##msg) <= MESSAGE_BYTES_MAX, #msg)
 CHECK_SIZE(volume_status);
 CHECK_SIZE(prepare_request);
@@ -162,6 +174,8 @@ static const struct message_shape shapes[VCK_MESSAGE_TYPE_COUNT] = {
     [VCK_MESSAGE_KEYS_REQUEST] = SHAPE(keys_request),
     [VCK_MESSAGE_KEYS_RESPONSE] = SHAPE(keys_response),
     [VCK_MESSAGE_WAKE_REQUEST] = SHAPE(wake_request),
+    [VCK_MESSAGE_METADATA_REQUEST] = SHAPE(metadata_request),
+    [VCK_MESSAGE_METADATA_RESPONSE] = SHAPE(metadata_response),
 };
 
 const struct message_shape message_entry_shape = SHAPE(volume_entry);

@@ -502,7 +502,8 @@ def device_online(disk):
         listed = json.loads(exe("list", "--json").out)
         assert [(entry["state"], entry["total_sectors"]) for entry in listed] == [
             ("idle", 14 * MIB // 512)], listed
-        exe("info", disk.path, code=BUSY, says="is attached, which hides its metadata")
+        found = value_of(exe("info", "--json", "--vmk-file", "key", disk.path))
+        assert found == value_of(linux("info", "--json", "--vmk-file", "key", raw(disk)))
         assert json.loads(exe("map", "--json", disk.path).out)["regions"] == [
             {"kind": "plaintext", "start_sector": 0, "sectors": 14 * MIB // 512}]
         exe("encrypt", disk.path, says="is encrypted: ")
@@ -527,6 +528,78 @@ def device_online(disk):
         exe("resume", disk.path, says="is decrypted")
         exe("detach", disk.path)
         assert Path(raw(disk)).read_bytes()[:14 * MIB] == plain
+    finally:
+        LAB.unload("vck")
+
+
+def secret_file(name):
+    Path(name).write_bytes(hashlib.sha256(name.encode()).digest())
+    os.chmod(name, 0o600)
+    return name
+
+
+@device_test
+def device_keys(disk):
+    """the slots of an attached volume are listed, made, changed, rotated and removed; one wakes it"""
+    kind = ("--type", "key-file")
+    first, other = secret_file("first"), secret_file("other")
+    LAB.load("vck")
+    try:
+        exe("prepare", "--vmk-file", "key", disk.path)
+        exe("attach", "--vmk-file", "key", disk.path)
+        exe("encrypt", disk.path)
+        exe("key", "list", disk.path, says="no key slots")
+        exe("key", "add", "--vmk-file", "key", "--new-key-file", first, *kind, disk.path,
+            says="slot 0 is made")
+        exe("key", "add", "--key-file", first, "--new-key-file", other, *kind, disk.path,
+            says="slot 1 is made")
+        exe("key", "test", "--key-file", other, disk.path, says="slot 1 .* opens")
+        exe("key", "label", "--key-file", other, "--slot", "1", "--label", "spare", disk.path)
+        exe("key", "list", disk.path, says="spare")
+        exe("suspend", disk.path, says="is suspended")
+        exe("key", "list", disk.path, says="spare")
+        exe("resume", "--key-file", secret_file("wrong"), disk.path, code=WRONG_KEY)
+        exe("resume", "--key-file", other, disk.path, says="goes on")
+        exe("key", "change", "--key-file", other, "--new-key-file", secret_file("changed"),
+            disk.path, says="slot 1 is changed")
+        exe("key", "test", "--key-file", other, disk.path, code=WRONG_KEY)
+        exe("key", "remove", "--key-file", "changed", "--slot", "0", disk.path,
+            says="slot 0 is removed")
+        exe("key", "test", "--key-file", first, disk.path, code=WRONG_KEY)
+        exe("detach", disk.path)
+        linux("key", "test", "--key-file", "changed", raw(disk), says="slot 1 .* opens")
+        exe("attach", "--key-file", "changed", disk.path)
+        exe("decrypt", disk.path)
+        exe("detach", disk.path)
+        assert Path(raw(disk)).read_bytes()[:14 * MIB] == Path("image").read_bytes()[:14 * MIB]
+    finally:
+        LAB.unload("vck")
+
+
+@device_test
+def device_rekey(disk):
+    """a new data key, and back from half way"""
+    LAB.load("vck")
+    try:
+        exe("prepare", "--vmk-file", "key", disk.path)
+        exe("attach", "--vmk-file", "key", disk.path)
+        exe("rekey", disk.path, code=PROBLEMS, says="0 of 28672 sectors are ciphertext")
+        exe("encrypt", disk.path)
+        before = Path(raw(disk)).read_bytes()[:14 * MIB]
+        exe("rekey", disk.path, says="is under its new key")
+        after = Path(raw(disk)).read_bytes()[:14 * MIB]
+        assert all(before[i:i + 512] != after[i:i + 512] for i in range(0, 14 * MIB, 512))
+        exe("rate", disk.path, "2")
+        exe("rekey", "--no-wait", disk.path)
+        exe("pause", disk.path)
+        exe("detach", disk.path)
+        linux("check", "--vmk-file", "key", raw(disk))
+        exe("attach", "--vmk-file", "key", disk.path)
+        exe("rekey", "--back", disk.path)
+        assert Path(raw(disk)).read_bytes()[:14 * MIB] == after
+        exe("decrypt", disk.path)
+        exe("detach", disk.path)
+        assert Path(raw(disk)).read_bytes()[:14 * MIB] == Path("image").read_bytes()[:14 * MIB]
     finally:
         LAB.unload("vck")
 

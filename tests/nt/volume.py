@@ -19,6 +19,8 @@ CODES = {
     "DETACH": 0x0022A018, "JVCK_PREPARE": 0x0022A01C, "PAUSE_OS_VOLUME": 0x0022A020,
     "DETACH_ALL_VOLUMES": 0x0022A024, "BENCH_AES": 0x00226028, "LIST_VOLUMES": 0x0022602C,
     "RESUME": 0x0022A030, "SET_RATE": 0x0022A034, "DAMAGE": 0x00226038, "LAST_ERROR": 0x0022603C,
+    "CHANGE_KEYS": 0x0022A040, "ERASE_KEYS": 0x0022A044, "SUSPEND": 0x0022A048, "WAKE": 0x0022A04C,
+    "REKEY": 0x0022A060, "REKEY_BACK": 0x0022A064, "READ_METADATA": 0x0022A070,
 }
 SIZE = 32 * td.MIB
 KEY = bytes(range(100, 132))
@@ -29,6 +31,7 @@ NOT_FOUND = 0xC0000225
 BUSY = 0xC0000043
 WRONG_KEY = 0xC000006A
 PERMISSION_DENIED = 0xC0000022
+NOT_ALL_CIPHERTEXT = 0xC000003E
 OK = 0
 
 
@@ -66,8 +69,11 @@ def valid_requests(volume_path):
     """Requests of every kind about the volume: (code, message). Those that take long are rarer."""
     request = {"volume_path": volume_path}
     special = {"JVCK_PREPARE": {**request, "vmk": KEY, "use_footer": 2, "metadata_size": 131072},
-               "JVCK_ATTACH": {**request, "vmk": KEY}, "SET_RATE": {**request, "mib_per_s": 500}}
-    rare = {"JVCK_PREPARE", "DETACH", "DETACH_ALL_VOLUMES"}
+               "JVCK_ATTACH": {**request, "vmk": KEY}, "SET_RATE": {**request, "mib_per_s": 500},
+               "WAKE": {**request, "vmk": KEY},
+               "CHANGE_KEYS": {**request, "base_generation": 0, "table": bytes(512)},
+               "READ_METADATA": {**request, "offset_bytes": 0, "size_bytes": 512}}
+    rare = {"JVCK_PREPARE", "DETACH", "DETACH_ALL_VOLUMES", "SUSPEND"}
     common = CODES.keys() - rare - {"BENCH_AES"}  # which may take a minute
     return [(CODES[name], msgpack.packb(special.get(name, request)))
             for name in [*rare, *common, *common]]
@@ -174,6 +180,12 @@ class Volume:
     def resume(self):
         self.request("RESUME")
 
+    def rekey(self):
+        self.request("REKEY")
+
+    def rekey_back(self):
+        self.request("REKEY_BACK")
+
     def detach(self):
         self.request("DETACH")
 
@@ -200,6 +212,14 @@ class Volume:
     def wait_beyond(self, part):
         """Until the boundary is beyond this part (0..1) of the volume."""
         return self.wait_until(lambda s: s["encrypted_sector"] > part * s["total_sectors"])
+
+    def wait_rekeyed(self):
+        """Until no exchange of the data key is under way."""
+        return self.wait_until(lambda s: s["state"] == IDLE and not s["rekeying"])
+
+    def wait_rekeyed_beyond(self, part):
+        return self.wait_until(lambda s: s["rekeying"] and
+                               s["rekeyed_sector"] > part * s["total_sectors"])
 
     def wait_below(self, part):
         return self.wait_until(lambda s: s["encrypted_sector"] < part * s["total_sectors"])

@@ -50,6 +50,80 @@ def sweeps_under_load():
             disk.check()
 
 
+def pause_rekey(volume):
+    volume.pause()
+    paused = volume.status()
+    assert paused["state"] == v.PAUSED and paused["rekeying"], paused
+    assert 0 < paused["rekeyed_sector"] < paused["total_sectors"], paused
+
+
+@tap.test
+def rekeys_under_load():
+    """the data key is exchanged under a kernel load, paused, detached and attached in the middle"""
+    with new_disk() as disk:
+        volume = disk.volume
+        disk.fill()
+        assert volume.refusal("REKEY") == v.NOT_ALL_CIPHERTEXT
+        volume.encrypt()
+        volume.wait_encrypted()
+        for completion in (td.INLINE, td.MIXED):
+            disk.behave(completion=completion)
+            load = load_meanwhile(disk, requests=6000, seed=completion + 1)
+            volume.rate(50)
+            volume.rekey()
+            volume.wait_rekeyed_beyond(0.3)
+            pause_rekey(volume)
+            load.result()
+            disk.check()
+            volume.detach()
+            volume.attach()
+            pause_rekey(volume)
+            disk.check()
+            load = load_meanwhile(disk, requests=6000, seed=completion + 7)
+            volume.rate(50)
+            volume.resume()
+            volume.wait_rekeyed_beyond(0.6)
+            load.result()
+            volume.detach()
+            volume.attach()  # goes on by itself
+            volume.wait_rekeyed()
+            disk.check()
+
+
+def on_disk(disk, size):
+    disk.get("raw")
+    return Path("raw").read_bytes()[:size]
+
+
+@tap.test
+def rekeys_and_back():
+    """a new data key is on every sector, and given up half way the old one is"""
+    with new_disk(size=8 * td.MIB) as disk:
+        volume = disk.volume
+        disk.fill()
+        volume.encrypt()
+        volume.wait_encrypted()
+        data_bytes = volume.status()["total_sectors"] * 512
+        before = on_disk(disk, data_bytes)
+        volume.rekey()
+        volume.wait_rekeyed()
+        disk.check()
+        rekeyed = on_disk(disk, data_bytes)
+        assert all(before[i:i + 512] != rekeyed[i:i + 512] for i in range(0, data_bytes, 512))
+        volume.rate(4)
+        volume.rekey()
+        volume.wait_rekeyed_beyond(0.3)
+        load = load_meanwhile(disk, requests=2000, read_percent=100)
+        volume.rekey_back()
+        volume.rate(0)
+        volume.wait_rekeyed()
+        load.result()
+        disk.check()
+        volume.detach()
+        assert on_disk(disk, data_bytes) == rekeyed
+    v.host_vck("check", "--vmk-file", "key", "raw")
+
+
 @tap.test
 def sweep_under_programs():
     """programs with 32 overlapped requests see the right bytes while the volume is encrypted"""
