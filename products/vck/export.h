@@ -9,6 +9,8 @@
 
 #define URI_BYTES (3 * VOLUME_PATH_BYTES + 1024)
 
+/* Where the daemon's NBD clients connect: beside the control socket unless --nbd says otherwise. */
+void export_address(const struct command *command, char ret_address[VOLUME_PATH_BYTES]);
 /* The URI of the export of path; false when the volume itself shows the data. */
 bool export_uri(const struct command *command, const char *path, char ret_uri[URI_BYTES]);
 

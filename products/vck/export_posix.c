@@ -24,15 +24,14 @@ static void append_encoded(char *uri, const char *text)
     *end = 0;
 }
 
-/* The NBD socket lies beside the control socket unless --nbd says otherwise. */
-static void find_nbd_address(const struct command *command, char address[VOLUME_PATH_BYTES])
+void export_address(const struct command *command, char ret_address[VOLUME_PATH_BYTES])
 {
     const char *control = carrier_socket_path(command);
     const char *slash = strrchr(control, '/');
     if (option_given(command, OPTION_NBD))
-        snprintf(address, VOLUME_PATH_BYTES, "%s", command->values[OPTION_NBD]);
+        snprintf(ret_address, VOLUME_PATH_BYTES, "%s", command->values[OPTION_NBD]);
     else
-        snprintf(address, VOLUME_PATH_BYTES, "%.*snbd.sock",
+        snprintf(ret_address, VOLUME_PATH_BYTES, "%.*snbd.sock",
                  slash != NULL ? (int)(slash + 1 - control) : 0, control);
 }
 
@@ -41,7 +40,7 @@ bool export_uri(const struct command *command, const char *path, char ret_uri[UR
 {
     char address[VOLUME_PATH_BYTES];
     char resolved[PATH_MAX];
-    find_nbd_address(command, address);
+    export_address(command, address);
     bool is_unix = strchr(address, '/') != NULL || strchr(address, ':') == NULL;
     if (is_unix) {
         strcpy(ret_uri, "nbd+unix:///");

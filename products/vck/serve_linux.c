@@ -4,10 +4,10 @@
  * NBD client connects to that, and the name that others know is a mapping of the whole of it. So
  * the sweep goes on, or is started, while the system runs from it.
  */
-#include <string.h>
 #include <unistd.h>
 #include "products/vck/carrier_posix.h"
 #include "products/vck/client.h"
+#include "products/vck/export.h"
 #include "products/vck/mapper.h"
 #include "products/vck/tool.h"
 
@@ -40,11 +40,8 @@ static int connect_device(const struct command *command, const char *path, const
 {
     char block[16];
     char address[VOLUME_PATH_BYTES];
-    const char *control = carrier_socket_path(command);
-    const char *slash = strrchr(control, '/');
     snprintf(block, sizeof(block), "%u", sector_size_bytes);
-    snprintf(address, sizeof(address), "%.*snbd.sock",
-             slash != NULL ? (int)(slash + 1 - control) : 0, control);
+    export_address(command, address);
     const char *const client[] = {"nbd-client", "-unix", address, device, "-N",
                                   path,         "-b",    block,   NULL};
     return tool_run(command, client, 0);
