@@ -61,16 +61,20 @@ static int ask_one(const struct work *w, const struct vck_key_slot *slot,
     return secret_read(w->command, name, ret_secret);
 }
 
+static int refuse_to_lose(const struct work *w, const struct vck_key_slot *slot)
+{
+    return report(w->command, EXIT_REFUSED,
+                  "slot %u (%s) cannot be given the new key without its secret; --force removes "
+                  "such slots",
+                  slot->number, type_text(slot->type));
+}
+
 static int find_secret(const struct work *w, const struct vck_key_slot *slot,
                        struct secret_text *ret_secret)
 {
     struct vck_key_kdf kdf;
     if (vck_key_slot_kdf(slot, &kdf) != VCK_OK || !os_can_ask())
-        return report(
-            w->command, EXIT_REFUSED,
-            "slot %u (%s) cannot be given the new key without its secret; --force removes "
-            "such slots",
-            slot->number, type_text(slot->type));
+        return refuse_to_lose(w, slot);
     for (int i = 0; i < TRIES; i++) {
         int code = ask_one(w, slot, ret_secret);
         if (code != EXIT_OK)
@@ -83,15 +87,22 @@ static int find_secret(const struct work *w, const struct vck_key_slot *slot,
     return report(w->command, EXIT_WRONG_KEY, "nothing was changed");
 }
 
-static int rewrap(struct work *w, const struct vck_key_slot *slot, const struct secret_text *secret,
-                  const struct vck_secret *vmk)
+/* What stays of a slot whose key changes; kdf or payload is still to be set. The label is
+ * borrowed. */
+static struct vck_key_slot_spec spec_of(const struct vck_key_slot *slot)
 {
-    struct vck_key_slot_spec spec = {
+    return (struct vck_key_slot_spec){
         .type = slot->type,
         .number = slot->number,
         .created_s = slot->created_s,
         .label = {(const uint8_t *)slot->label, strlen(slot->label)},
     };
+}
+
+static int rewrap(struct work *w, const struct vck_key_slot *slot, const struct secret_text *secret,
+                  const struct vck_secret *vmk)
+{
+    struct vck_key_slot_spec spec = spec_of(slot);
     if (vck_key_slot_kdf(slot, &spec.kdf) != VCK_OK)
         return key_explain(w->command, w->path, VCK_UNSUPPORTED);
     return slot_put(w->command, &w->session, &spec, offered(slot, secret), vck_secret_bytes(vmk));
@@ -101,12 +112,7 @@ static int rewrap(struct work *w, const struct vck_key_slot *slot, const struct 
 static int rewrap_sealed(struct work *w, const struct vck_key_slot *slot,
                          const struct vck_secret *vmk)
 {
-    struct vck_key_slot_spec spec = {
-        .type = slot->type,
-        .number = slot->number,
-        .created_s = slot->created_s,
-        .label = {(const uint8_t *)slot->label, strlen(slot->label)},
-    };
+    struct vck_key_slot_spec spec = spec_of(slot);
     struct slot_agent agent;
     struct vck_secret secret = {0};
     slot_agent_init(&agent, w->command);
@@ -116,10 +122,7 @@ static int rewrap_sealed(struct work *w, const struct vck_key_slot *slot,
     int code = status == VCK_OK
                    ? slot_put(w->command, &w->session, &spec, vck_secret_bytes(&secret),
                               vck_secret_bytes(vmk))
-                   : report(w->command, EXIT_REFUSED,
-                            "slot %u (%s) cannot be given the new key without its secret; --force "
-                            "removes such slots",
-                            slot->number, type_text(slot->type));
+                   : refuse_to_lose(w, slot);
     vck_secret_fini(&secret);
     slot_agent_fini(&agent);
     return code;
