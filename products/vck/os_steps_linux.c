@@ -200,6 +200,13 @@ static bool is_listed(const struct os_install *install)
     return is_there;
 }
 
+static int check_listed(const struct os_install *install)
+{
+    bool is_there = is_listed(install);
+    printf("  initrd: %s is %s " VOLUMES_PATH "\n", install->name, is_there ? "in" : "not in");
+    return is_there ? EXIT_OK : EXIT_PROBLEMS;
+}
+
 /* ---- the ESP ---- */
 
 static bool loader_path(const struct os_install *install, char ret_path[INSTALL_PATH_BYTES])
@@ -408,9 +415,7 @@ int step_check(const struct os_install *install, enum install_step step)
     case INSTALL_METADATA:
         return check_volume(install);
     case INSTALL_INITRAMFS:
-        printf("  initrd: %s is %s " VOLUMES_PATH "\n", install->name,
-               is_listed(install) ? "in" : "not in");
-        return is_listed(install) ? EXIT_OK : EXIT_PROBLEMS;
+        return check_listed(install);
     case INSTALL_LOADER:
         return check_loader(install);
     case INSTALL_CONFIG:
