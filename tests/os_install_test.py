@@ -16,6 +16,7 @@ import tap  # noqa: E402
 
 VCK = os.environ["VCK"]
 MIB = 1 << 20
+GUID_ZERO = uuid.UUID(int=0)
 GUID = uuid.UUID("12345678-9abc-def0-1122-334455667788")
 LOADER = b"MZ" + bytes(range(256)) * 40
 OK, FAILED, USAGE, NOT_FOUND, PROBLEMS, REFUSED, INTERRUPTED = 0, 1, 2, 3, 6, 9, 130
@@ -229,6 +230,8 @@ def what_is_refused():
     system.prepare("--esp", "efi", code=USAGE, says="a path from the root on is expected")
     system.prepare("--name", "a/b", code=USAGE, says="is no name for a device")
     system.vck("os-prepare", system.image, "--partition", "7", code=USAGE, says="--partition is 7")
+    system.vck("os-prepare", system.image, "--partition", GUID_ZERO, code=USAGE,
+               says="--partition is 0000")
     system.vck("os-prepare", system.image, code=REFUSED, says="is not a partition of a GPT")
     system.vck("os-prepare", system.image, "--partition", GUID, code=NOT_FOUND,
                says="is not mounted; --osloader and --initrd say what to start")

@@ -31,6 +31,8 @@ VCK_CHECKED vck_status vck_guid_parse(struct vck_bytes text, struct vck_guid *re
 void vck_guid_format(const struct vck_guid *guid, char ret_text[VCK_GUID_TEXT_BYTES]);
 
 bool vck_guid_equal(const struct vck_guid *a, const struct vck_guid *b);
+/* All zeroes names nothing. */
+bool vck_guid_is_zero(const struct vck_guid *guid);
 
 struct vck_guid vck_guid_from_rfc4122(const uint8_t bytes[VCK_GUID_SIZE_BYTES]);
 void vck_guid_to_rfc4122(const struct vck_guid *guid, uint8_t ret_bytes[VCK_GUID_SIZE_BYTES]);

@@ -32,6 +32,9 @@ int handover_fetch(const struct command *command, const struct handover_sources 
 #define PARTITION_PATH_BYTES 300
 bool partition_find(const struct vck_guid *guid, char ret_path[PARTITION_PATH_BYTES]);
 
+/* What --partition says; zero without it, and refused when it says zero. */
+int partition_option(const struct command *command, struct vck_guid *ret_guid);
+
 struct partition_place {
     char disk[PARTITION_PATH_BYTES]; /* path of the whole disk */
     uint32_t number;

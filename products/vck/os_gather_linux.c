@@ -89,19 +89,14 @@ out:
 static int gather_volume(struct os_install *install)
 {
     const struct command *command = install->command;
-    const char *text = command->values[OPTION_PARTITION];
     struct stat st = {0};
     struct partition_place place;
     int code = volume_path(command, command->operands[0], install->volume);
     if (code != EXIT_OK)
         return code;
     gather_mount(install);
-    if (text != NULL)
-        return vck_guid_parse((struct vck_bytes){(const uint8_t *)text, strlen(text)},
-                              &install->guid) == VCK_OK
-                   ? EXIT_OK
-                   : report_usage(command, "--partition is %s; the GUID of a partition is expected",
-                                  text);
+    if (option_given(command, OPTION_PARTITION))
+        return partition_option(command, &install->guid);
     if (stat(install->volume, &st) == 0 && S_ISBLK(st.st_mode) &&
         partition_identify(st.st_rdev, &place)) {
         install->guid = place.guid;

@@ -137,6 +137,19 @@ static bool name_of_device(dev_t device, char ret_name[256])
     return true;
 }
 
+int partition_option(const struct command *command, struct vck_guid *ret_guid)
+{
+    const char *text = command->values[OPTION_PARTITION];
+    struct vck_guid guid = {0};
+    if (text != NULL &&
+        (vck_guid_parse((struct vck_bytes){(const uint8_t *)text, strlen(text)}, &guid) != VCK_OK ||
+         vck_guid_is_zero(&guid)))
+        return report_usage(command, "--partition is %s; the GUID of a partition is expected",
+                            text);
+    *ret_guid = guid;
+    return EXIT_OK;
+}
+
 bool partition_identify(dev_t device, struct partition_place *ret_place)
 {
     char name[256];

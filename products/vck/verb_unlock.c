@@ -35,26 +35,6 @@ static int wait_for_partition(const struct command *command, const struct vck_gu
                   wait_s);
 }
 
-static bool is_zero(const struct vck_guid *guid)
-{
-    static const struct vck_guid zero;
-    return vck_guid_equal(guid, &zero);
-}
-
-/* *ret_guid is zero without --partition. */
-static int parse_partition(const struct command *command, struct vck_guid *ret_guid)
-{
-    const char *text = command->values[OPTION_PARTITION];
-    struct vck_guid guid = {0};
-    if (text != NULL &&
-        (vck_guid_parse((struct vck_bytes){(const uint8_t *)text, strlen(text)}, &guid) != VCK_OK ||
-         is_zero(&guid)))
-        return report_usage(command, "--partition is %s; the GUID of a partition is expected",
-                            text);
-    *ret_guid = guid;
-    return EXIT_OK;
-}
-
 static int unlock_by_asking(const struct command *command, const struct vck_guid *guid,
                             const char *name, uint32_t wait_s)
 {
@@ -73,7 +53,7 @@ static int unlock_by_asking(const struct command *command, const struct vck_guid
 /* A handover for another partition is for another volume, and wiped all the same. */
 static bool is_meant(const struct vck_handover *handover, const struct vck_guid *wanted)
 {
-    return is_zero(wanted) || vck_guid_equal(&handover->partition_guid, wanted);
+    return vck_guid_is_zero(wanted) || vck_guid_equal(&handover->partition_guid, wanted);
 }
 
 static int unlock(const struct command *command, const struct handover_sources *sources,
@@ -82,7 +62,7 @@ static int unlock(const struct command *command, const struct handover_sources *
     struct vck_handover handover = {0};
     char path[PARTITION_PATH_BYTES];
     int code = handover_fetch(command, sources, &handover);
-    if (!is_zero(wanted) &&
+    if (!vck_guid_is_zero(wanted) &&
         (code == EXIT_NOT_FOUND || (code == EXIT_OK && !is_meant(&handover, wanted)))) {
         vck_handover_fini(&handover);
         return unlock_by_asking(command, wanted, name, wait_s);
@@ -112,7 +92,7 @@ int run_initrd_unlock(const struct command *command)
     if (code == EXIT_OK)
         code = option_u32(command, OPTION_WAIT, 0, WAIT_S_MAX, WAIT_S_DEFAULT, &wait_s);
     if (code == EXIT_OK)
-        code = parse_partition(command, &wanted);
+        code = partition_option(command, &wanted);
     if (code == EXIT_OK)
         code = open_check_free(command, name);
     if (code == EXIT_OK)

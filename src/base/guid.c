@@ -65,6 +65,12 @@ bool vck_guid_equal(const struct vck_guid *a, const struct vck_guid *b)
     return memcmp(a->bytes, b->bytes, VCK_GUID_SIZE_BYTES) == 0;
 }
 
+bool vck_guid_is_zero(const struct vck_guid *guid)
+{
+    static const struct vck_guid zero;
+    return vck_guid_equal(guid, &zero);
+}
+
 struct vck_guid vck_guid_from_rfc4122(const uint8_t bytes[VCK_GUID_SIZE_BYTES])
 {
     struct vck_guid guid;

@@ -75,9 +75,11 @@ static void format_is_undone_by_parse(void **state)
         vck_guid_format(&guid, text);
         assert_int_equal(vck_guid_parse(bytes_of(text), &parsed), VCK_OK);
         assert_true(vck_guid_equal(&guid, &parsed));
+        assert_false(vck_guid_is_zero(&guid));
         parsed.bytes[round % 16] ^= 0x10;
         assert_false(vck_guid_equal(&guid, &parsed));
     }
+    assert_true(vck_guid_is_zero(&(struct vck_guid){0}));
 }
 
 int main(void)
