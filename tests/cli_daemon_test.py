@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command with a daemon: attach, sweeps, status, and what attach says to mangled volumes."""
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -230,23 +233,38 @@ def other_requests_end_the_waiting():
         assert waiting.returncode == FAILED and b"by another request" in errors, errors
 
 
+def on_a_terminal(columns, *arguments):
+    """What the command shows on a terminal of that width."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen(at_daemon(*arguments), stdin=subprocess.DEVNULL, stdout=slave,
+                               stderr=slave)
+    os.close(slave)
+    output = b""
+    with contextlib.suppress(OSError):
+        while piece := os.read(master, 4096):
+            output += piece
+    os.close(master)
+    assert process.wait(60) == OK
+    return output.decode()
+
+
 @tap.test
 def bar_on_a_terminal():
-    """a terminal gets a bar with percent, speed and time"""
-    make_volume()
+    """a terminal gets a bar with percent, speed and time, and as much of it as is wide enough"""
+    make_volume(size=8 * MIB)
     with daemon():
         vck("attach", "--vmk-file", "key", "image")
-        master, slave = pty.openpty()
-        process = subprocess.Popen(at_daemon("encrypt", "image"), stdin=subprocess.DEVNULL,
-                                   stdout=slave, stderr=slave)
-        os.close(slave)
-        output = b""
-        with contextlib.suppress(OSError):
-            while piece := os.read(master, 4096):
-                output += piece
-        os.close(master)
-        assert process.wait(60) == OK
-        assert re.search(rb"encrypting \[[#-]{32}\] +[\d.]+ % +[\d.]+ MiB/s +\S+ left", output)
+        vck("rate", "image", "4")
+        output = on_a_terminal(100, "encrypt", "image")
+        assert re.search(r"encrypting \[[#-]{32}\] +[\d.]+ % +[\d.]+ MiB/s +\S+ left", output)
+        for columns, verb in ((60, "decrypt"), (20, "encrypt")):
+            output = on_a_terminal(columns, verb, "image")
+            lines = [line for line in re.split(r"[\r\n]+", output) if "ing " in line]
+            assert lines and "[#" not in output and "[-" not in output, output
+            assert all(len(line.replace("\033[K", "")) < columns for line in lines), lines
+            assert ("left" in output) == (columns == 60), output
+        vck("encrypt", "image", says="is encrypted already")
 
 
 def kill_in_the_middle(do_repair):

@@ -477,6 +477,7 @@ def wrong_key():
     with unchanged("image"):
         told = info("image", "--vmk-file", "other", code=WRONG_KEY)
         assert told["status"] == "WRONG_KEY" and told["state"] is None
+        assert told["volume_id"] == info("image")["volume_id"]
         vck("check", "--vmk-file", "other", "image", code=WRONG_KEY, says="opens none")
         vck("check", "--repair", "--vmk-file", "other", "image", code=WRONG_KEY)
 

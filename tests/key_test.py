@@ -417,7 +417,7 @@ def backup_and_restore():
         assert jvck_oracle.decode_block(backup.block, VMK)
         assert backup.table[96:] == tables()[0][0].bytes[96:]
         vck("key", "erase", "--force", "image")
-        vck("key", "restore", "--key-file", "second", "image", "saved", says="1 key slots again")
+        vck("key", "restore", "--key-file", "second", "image", "saved", says="1 key slot again")
         assert opened_by(FIRST.encode(), 0)
         with unchanged():
             vck("key", "backup", "--key-file", "first", "--new-key-file", "second", *CHEAP,
@@ -595,6 +595,12 @@ def notices_slips():
             terminal.type("12345679")
             code, rest = terminal.end()
             assert code == FAILED and "differ" in rest
+            terminal = Terminal("key", "add", "--key-file", "first", *CHEAP, "image")
+            terminal.expect("New passphrase: ")
+            terminal.type("1234567")
+            code, rest = terminal.end()
+            assert code == REFUSED and "has 7 bytes and at least 8" in rest, rest
+            assert "again" not in rest
             terminal = Terminal("key", "erase", "image")
             terminal.expect("Type erase to do it: ")
             terminal.type("yes")

@@ -244,8 +244,7 @@ static vck_status lock_file(const struct file_disk *file, const char *path,
         return VCK_OK;
     int os_error = errno;
     if (os_error == EAGAIN || os_error == EACCES)
-        return vck_posix_explain(ret_error, VCK_BUSY, os_error, "%s is locked by another process",
-                                 path);
+        return vck_posix_explain(ret_error, VCK_BUSY, 0, "%s is locked by another process", path);
     return vck_posix_explain(ret_error, vck_posix_status_from_errno(os_error), os_error,
                              "cannot lock %s", path);
 }

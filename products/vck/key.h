@@ -22,7 +22,11 @@ int secret_read(const struct command *command, const char *path, struct secret_t
 /* From the terminal. */
 int secret_ask(const struct command *command, const char *question, struct secret_text *ret_secret);
 /* A new passphrase, asked for twice, with an estimate of its strength. */
-int secret_ask_new(const struct command *command, const char *what, struct secret_text *ret_secret);
+int secret_ask_new(const struct command *command, const char *what, size_t least_bytes,
+                   struct secret_text *ret_secret);
+/* Refuses a new secret that is empty or, without --force, shorter than that. */
+int secret_check_new(const struct command *command, const char *what, size_t least_bytes,
+                     const struct secret_text *secret);
 void secret_fini(struct secret_text *secret);
 
 /* Whether standard input is to be read more than once. */

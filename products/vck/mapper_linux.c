@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "products/vck/mapper.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <libdevmapper.h>
 #include <linux/dm-ioctl.h>
 #include <stdarg.h>
@@ -33,9 +34,27 @@ static void remember(int level, const char *file, int line, int error, const cha
     va_end(arguments);
 }
 
+/* Without a device-mapper the library blames memory, or its own version. */
+static int explain_absence(const struct command *command)
+{
+    int fd = open(FOLDER "control", O_RDWR | O_CLOEXEC);
+    if (fd >= 0) {
+        close(fd);
+        return EXIT_OK;
+    }
+    if (errno == EACCES || errno == EPERM)
+        return report(command, EXIT_PERMISSION, "device-mapper is for root");
+    return report(command, EXIT_FAILED,
+                  "this kernel has no device-mapper (modprobe dm_mod); vckd serves volumes without "
+                  "it (vck attach)");
+}
+
 static int report_failure(const struct command *command, const char *what, const char *name,
                           int os_error)
 {
+    int absent = explain_absence(command);
+    if (absent != EXIT_OK)
+        return absent;
     int code = os_error != 0 ? exit_code_of(os_error_status(os_error)) : EXIT_FAILED;
     return report(command, code, "cannot %s %s%s: %s%s%s", what, FOLDER, name,
                   os_error != 0 ? strerror(os_error) : "device-mapper refused",

@@ -8,6 +8,7 @@
 
 #define LINE_INTERVAL_NS UINT64_C(2000000000)
 #define BAR_CELLS        32
+#define LINE_BYTES       192
 #define MIB              (1024.0 * 1024.0)
 
 const char *duration_text(uint64_t seconds, char buffer[DURATION_BYTES])
@@ -61,17 +62,24 @@ static const char *left_text(const struct progress *progress, const struct progr
     return seconds < 1e9 ? duration_text((uint64_t)(seconds + 0.5), buffer) : "?";
 }
 
+/* Where a line of the terminal is too short for all, the bar goes first, then what is last. */
 static void draw_bar(const struct progress *progress, const struct progress_sample *sample)
 {
     char cells[BAR_CELLS + 1];
     char left[DURATION_BYTES];
+    char figures[LINE_BYTES / 2];
+    char line[LINE_BYTES];
+    unsigned columns = os_terminal_columns();
     double percent = percent_of(sample);
-    size_t filled = (size_t)(percent / 100.0 * BAR_CELLS);
     memset(cells, '-', BAR_CELLS);
-    memset(cells, '#', filled);
+    memset(cells, '#', (size_t)(percent / 100.0 * BAR_CELLS));
     cells[BAR_CELLS] = 0;
-    printf("\r%s [%s] %5.1f %%  %7.1f MiB/s  %s left\033[K", sample->what, cells, percent,
-           progress->bytes_per_s / MIB, left_text(progress, sample, left));
+    snprintf(figures, sizeof(figures), "%5.1f %%  %7.1f MiB/s  %s left", percent,
+             progress->bytes_per_s / MIB, left_text(progress, sample, left));
+    snprintf(line, sizeof(line), "%s [%s] %s", sample->what, cells, figures);
+    if (columns != 0 && strlen(line) >= columns)
+        snprintf(line, sizeof(line), "%s %s", sample->what, figures);
+    printf("\r%.*s\033[K", columns != 0 ? (int)columns - 1 : LINE_BYTES, line);
 }
 
 static void print_line(const struct progress *progress, const struct progress_sample *sample)

@@ -93,7 +93,22 @@ static void show_strength(const struct secret_text *secret)
                                  : "strong");
 }
 
-int secret_ask_new(const struct command *command, const char *what, struct secret_text *ret_secret)
+int secret_check_new(const struct command *command, const char *what, size_t least_bytes,
+                     const struct secret_text *secret)
+{
+    size_t size = secret->line.size_bytes;
+    if (size == 0)
+        return report(command, EXIT_REFUSED, "the new %s is empty", what);
+    if (size < least_bytes && !option_given(command, OPTION_FORCE))
+        return report(command, EXIT_REFUSED,
+                      "the new %s has %zu bytes and at least %zu are expected; --force takes it "
+                      "all the same",
+                      what, size, least_bytes);
+    return EXIT_OK;
+}
+
+int secret_ask_new(const struct command *command, const char *what, size_t least_bytes,
+                   struct secret_text *ret_secret)
 {
     char question[80];
     struct secret_text again = {0};
@@ -101,6 +116,8 @@ int secret_ask_new(const struct command *command, const char *what, struct secre
         return report_usage(command, "--new-key-file is needed where no terminal can be asked");
     snprintf(question, sizeof(question), "New %s: ", what);
     int code = secret_ask(command, question, ret_secret);
+    if (code == EXIT_OK)
+        code = secret_check_new(command, what, least_bytes, ret_secret);
     if (code != EXIT_OK)
         return code;
     show_strength(ret_secret);

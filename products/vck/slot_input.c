@@ -13,24 +13,12 @@
 #define PASSPHRASE_MIN  8u
 #define RANDOM_FILE_MIN 32u
 
-static int check_passphrase(const struct command *command, const struct secret_text *secret)
-{
-    if (secret->line.size_bytes == 0)
-        return report(command, EXIT_REFUSED, "the new passphrase is empty");
-    if (secret->line.size_bytes < PASSPHRASE_MIN && !option_given(command, OPTION_FORCE))
-        return report(command, EXIT_REFUSED,
-                      "the new passphrase has %zu bytes and at least %u are expected; --force "
-                      "takes it all the same",
-                      secret->line.size_bytes, PASSPHRASE_MIN);
-    return EXIT_OK;
-}
-
 static int read_passphrase(const struct command *command, struct secret_text *secret)
 {
     const char *path = command->values[OPTION_NEW_KEY_FILE];
     int code = path != NULL ? secret_read(command, path, secret)
-                            : secret_ask_new(command, "passphrase", secret);
-    return code == EXIT_OK ? check_passphrase(command, secret) : code;
+                            : secret_ask_new(command, "passphrase", PASSPHRASE_MIN, secret);
+    return code == EXIT_OK ? secret_check_new(command, "passphrase", PASSPHRASE_MIN, secret) : code;
 }
 
 static int read_file(const struct command *command, struct secret_text *secret)

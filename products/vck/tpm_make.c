@@ -182,13 +182,8 @@ static int read_new_pin(const struct command *command, struct secret_text *ret_p
 {
     const char *path = command->values[OPTION_NEW_KEY_FILE];
     int code = path != NULL ? secret_read(command, path, ret_pin)
-                            : secret_ask_new(command, "PIN", ret_pin);
-    if (code == EXIT_OK && ret_pin->line.size_bytes < PIN_MIN &&
-        (ret_pin->line.size_bytes == 0 || !option_given(command, OPTION_FORCE)))
-        code =
-            report(command, EXIT_REFUSED, "the new PIN has %zu bytes and at least %u are expected",
-                   ret_pin->line.size_bytes, PIN_MIN);
-    return code;
+                            : secret_ask_new(command, "PIN", PIN_MIN, ret_pin);
+    return code == EXIT_OK ? secret_check_new(command, "PIN", PIN_MIN, ret_pin) : code;
 }
 
 static int seal(const struct command *command, struct vck_tpm *tpm,

@@ -204,7 +204,7 @@ static void print_text(const struct findings *findings, const struct inspection 
     for (unsigned i = 0; i < VCK_MIN(findings->count, PROBLEMS_MAX); i++)
         printf("%s: %s\n", path, findings->problems[i]);
     if (findings->count > 0)
-        printf("%s: %u problems\n", path, findings->count);
+        printf("%s: %u problem%s\n", path, findings->count, findings->count == 1 ? "" : "s");
     else
         printf("%s: %u replicas agree, journal closed, sizes right%s\n", path,
                in->store.layout.replica_count,

@@ -119,10 +119,9 @@ static int rewrap_sealed(struct work *w, const struct vck_key_slot *slot,
     vck_status status = vck_key_slot_payload(slot, &spec.payload);
     if (status == VCK_OK)
         status = agent.base.secret(&agent.base, slot, spec.payload, &secret);
-    int code = status == VCK_OK
-                   ? slot_put(w->command, &w->session, &spec, vck_secret_bytes(&secret),
-                              vck_secret_bytes(vmk))
-                   : refuse_to_lose(w, slot);
+    int code = status == VCK_OK ? slot_put(w->command, &w->session, &spec,
+                                           vck_secret_bytes(&secret), vck_secret_bytes(vmk))
+                                : refuse_to_lose(w, slot);
     vck_secret_fini(&secret);
     slot_agent_fini(&agent);
     return code;
@@ -400,8 +399,10 @@ int key_restore(struct work *w)
         code = open_backup(w, backup);
     if (code == EXIT_OK)
         code = w->is_live ? restore_live(w, backup) : restore_to_disk(w, backup);
-    if (code == EXIT_OK)
-        printf("%s has %u key slots again\n", w->path, vck_key_table_count(&backup->table));
+    if (code == EXIT_OK) {
+        uint32_t count = vck_key_table_count(&backup->table);
+        printf("%s has %u key slot%s again\n", w->path, count, count == 1 ? "" : "s");
+    }
     vck_key_backup_fini(backup);
     vck_free_pages(backup, sizeof(*backup));
     return code;

@@ -34,7 +34,7 @@ struct watch {
     const char *path;
     const struct work *work;
     uint64_t started_ns;
-    uint64_t started_bytes;
+    uint64_t started_bytes; /* when it was asked for */
     struct progress progress;
 };
 
@@ -55,10 +55,6 @@ static void show(struct watch *watch, const struct vck_msg_volume_status *status
         .done_bytes = done_bytes(watch, status),
         .total_bytes = status->total_sectors * status->sector_size,
     };
-    if (watch->started_ns == 0) {
-        watch->started_ns = vck_clock_ns();
-        watch->started_bytes = sample.done_bytes;
-    }
     progress_show(&watch->progress, &sample);
 }
 
@@ -69,6 +65,10 @@ static void print_done(struct watch *watch, const struct vck_msg_volume_status *
     uint64_t moved = done_bytes(watch, status) - watch->started_bytes;
     double seconds = (double)(vck_clock_ns() - watch->started_ns) / 1e9;
     progress_end(&watch->progress);
+    if (moved == 0) {
+        printf("%s is %s already\n", watch->path, watch->work->done);
+        return;
+    }
     printf("%s is %s: %s in %s", watch->path, watch->work->done, size_text(moved, size),
            duration_text((uint64_t)(seconds + 0.5), took));
     if (seconds >= 0.5)
@@ -125,7 +125,7 @@ static int wait_for_end(struct watch *watch)
         int code = client_get_status(watch->client, watch->path, &status);
         if (code != EXIT_OK)
             return code;
-        if (status.is_attached)
+        if (status.is_attached && (!is_over(watch, &status) || watch->progress.has_drawn))
             show(watch, &status);
         if (is_over(watch, &status))
             return conclude(watch, &status);
@@ -157,11 +157,21 @@ static const struct work *work_of(uint32_t request, const struct vck_msg_volume_
     }
 }
 
+/* A rekey that is not under way has done nothing. */
+static uint64_t started_bytes(const struct watch *watch, const struct vck_msg_volume_status *before)
+{
+    return watch->work->is_rekey && !before->rekeying ? 0 : done_bytes(watch, before);
+}
+
 static int start(struct client *client, const struct command *command, uint32_t request,
                  const char *path)
 {
+    struct vck_msg_volume_status before;
     struct vck_msg_volume_status status;
-    int code = client_volume_call(client, request, path);
+    uint64_t started_ns = vck_clock_ns();
+    int code = client_get_status(client, path, &before);
+    if (code == EXIT_OK)
+        code = client_volume_call(client, request, path);
     if (code == EXIT_OK)
         code = client_get_status(client, path, &status);
     if (code != EXIT_OK)
@@ -170,8 +180,12 @@ static int start(struct client *client, const struct command *command, uint32_t 
         printf("%s: %s%s\n", path, state_text(status.state), status.rekeying ? ", rekeying" : "");
         return EXIT_OK;
     }
-    struct watch watch = {
-        .client = client, .command = command, .path = path, .work = work_of(request, &status)};
+    struct watch watch = {.client = client,
+                          .command = command,
+                          .path = path,
+                          .work = work_of(request, &status),
+                          .started_ns = started_ns};
+    watch.started_bytes = started_bytes(&watch, &before);
     return wait_for_end(&watch);
 }
 
