@@ -28,18 +28,20 @@
 
 struct posix_socket;
 
-/* The pool that asks the resolver: threads come with the first names and end with the stack. */
+/* The pool that asks the resolver: threads come with the first names and end with the stack. Those
+ * that the resolver keeps are left to themselves then, and the last of them frees the pool. */
 #define RESOLVERS_MAX 4
 
 struct resolvers {
-    pthread_mutex_t lock; /* covers everything here */
-    pthread_cond_t changed;
+    struct system_lock lock; /* covers everything here */
+    struct system_condition changed;
     struct vck_link jobs;   /* waiting, oldest first */
     unsigned waiting_count; /* jobs in the list */
     unsigned idle_count;    /* threads that sleep, or have been woken and not run yet */
+    unsigned asking_count;  /* threads that the resolver has */
     unsigned count;
-    struct vck_thread *threads[RESOLVERS_MAX];
     bool stopping;
+    bool is_left; /* the stack is gone */
 };
 
 struct vck_sockets {
@@ -51,7 +53,7 @@ struct vck_sockets {
     struct posix_socket **entries; /* by descriptor: registered sockets */
     uint32_t entry_count;
     uint32_t last_generation;
-    struct resolvers resolvers;
+    struct resolvers *resolvers;
 };
 
 struct direction {
@@ -138,7 +140,9 @@ socklen_t vck_posix_address_to_system(const struct vck_address *address,
                                       struct sockaddr_storage *ret_system);
 void vck_posix_address_from_system(const struct sockaddr *system, struct vck_address *ret_address);
 
-void vck_posix_resolvers_init(struct resolvers *resolvers);
-void vck_posix_resolvers_fini(struct resolvers *resolvers) VCK_CAN_WAIT;
+/* NULL: no memory. All names have been answered or cancelled when they are destroyed, which does
+ * not wait for the resolver. */
+struct resolvers *vck_posix_resolvers_create(void);
+void vck_posix_resolvers_destroy(struct resolvers *resolvers) VCK_CAN_WAIT;
 
 #endif

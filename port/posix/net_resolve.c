@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Names, asked for with getaddrinfo on threads of our own. getaddrinfo cannot be interrupted: a
- * cancelled question completes at once, and its thread drops the answer when it comes.
+ * cancelled question completes at once, and its thread drops the answer when it comes, be it long
+ * after the stack has gone: what such threads use is not of the stack, nor counted.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -64,11 +65,12 @@ static void copy_answers(const struct addrinfo *answers, struct vck_resolve_io *
 /* The asker, when there still is one; a cancel no longer finds the job afterwards. */
 static struct vck_resolve_io *claim(struct resolvers *resolvers, struct job *job)
 {
-    pthread_mutex_lock(&resolvers->lock);
+    system_lock_take(&resolvers->lock);
     struct vck_resolve_io *io = job->io;
+    resolvers->asking_count--;
     if (io != NULL)
         io->port_job = NULL;
-    pthread_mutex_unlock(&resolvers->lock);
+    system_lock_release(&resolvers->lock);
     return io;
 }
 
@@ -79,7 +81,7 @@ static void ask(struct resolvers *resolvers, struct job *job)
     int error = getaddrinfo(job->host, NULL, &hints, &answers);
     int os_error = errno;
     struct vck_resolve_io *io = claim(resolvers, job);
-    vck_free(job);
+    system_heap_free(job);
     if (io != NULL && error == 0)
         copy_answers(answers, io);
     if (answers != NULL)
@@ -94,53 +96,85 @@ static void ask(struct resolvers *resolvers, struct job *job)
 
 /* ---- the pool ---- */
 
-static void work(void *context)
+static void free_pool(struct resolvers *resolvers)
 {
-    struct resolvers *resolvers = context;
-    pthread_mutex_lock(&resolvers->lock);
+    system_lock_fini(&resolvers->lock);
+    system_heap_free(resolvers);
+}
+
+/* Under the lock, which it gives back while there is work. */
+static void serve(struct resolvers *resolvers)
+{
     while (!resolvers->stopping) {
         struct vck_link *link = vck_list_pop_front(&resolvers->jobs);
         if (link == NULL) {
             resolvers->idle_count++;
-            pthread_cond_wait(&resolvers->changed, &resolvers->lock);
+            system_condition_wait(&resolvers->changed, &resolvers->lock, VCK_FOREVER);
             resolvers->idle_count--;
             continue;
         }
         resolvers->waiting_count--;
-        pthread_mutex_unlock(&resolvers->lock);
+        resolvers->asking_count++;
+        system_lock_release(&resolvers->lock);
         ask(resolvers, VCK_CONTAINER_OF(link, struct job, link));
-        pthread_mutex_lock(&resolvers->lock);
+        system_lock_take(&resolvers->lock);
     }
-    pthread_mutex_unlock(&resolvers->lock);
 }
 
-void vck_posix_resolvers_init(struct resolvers *resolvers)
+static void *work(void *context)
 {
-    *resolvers = (struct resolvers){0};
-    pthread_mutex_init(&resolvers->lock, NULL);
-    pthread_cond_init(&resolvers->changed, NULL);
+    struct resolvers *resolvers = context;
+    system_thread_name("vck-resolve");
+    system_lock_take(&resolvers->lock);
+    serve(resolvers);
+    bool is_last = --resolvers->count == 0 && resolvers->is_left;
+    system_condition_wake_all(&resolvers->changed);
+    system_lock_release(&resolvers->lock);
+    if (is_last)
+        free_pool(resolvers);
+    return NULL;
+}
+
+struct resolvers *vck_posix_resolvers_create(void)
+{
+    struct resolvers *resolvers = system_heap_alloc(sizeof(*resolvers));
+    if (resolvers == NULL)
+        return NULL;
+    system_lock_init(&resolvers->lock);
+    resolvers->changed = (struct system_condition)SYSTEM_CONDITION_INIT;
     vck_link_init(&resolvers->jobs);
+    return resolvers;
 }
 
-void vck_posix_resolvers_fini(struct resolvers *resolvers)
+void vck_posix_resolvers_destroy(struct resolvers *resolvers)
 {
-    pthread_mutex_lock(&resolvers->lock);
+    system_lock_take(&resolvers->lock);
     FATAL_UNLESS(vck_list_is_empty(&resolvers->jobs), "names are resolved before their stack goes");
     resolvers->stopping = true;
-    pthread_cond_broadcast(&resolvers->changed);
-    pthread_mutex_unlock(&resolvers->lock);
-    for (unsigned i = 0; i < resolvers->count; i++)
-        vck_thread_join(resolvers->threads[i]);
-    pthread_cond_destroy(&resolvers->changed);
-    pthread_mutex_destroy(&resolvers->lock);
+    system_condition_wake_all(&resolvers->changed);
+    while (resolvers->count > resolvers->asking_count)
+        system_condition_wait(&resolvers->changed, &resolvers->lock, VCK_FOREVER);
+    resolvers->is_left = resolvers->count > 0;
+    bool is_left = resolvers->is_left;
+    system_lock_release(&resolvers->lock);
+    if (!is_left)
+        free_pool(resolvers);
+}
+
+static bool start_thread(struct resolvers *resolvers)
+{
+    struct system_thread thread;
+    if (!system_thread_start(work, resolvers, &thread))
+        return false;
+    system_thread_detach(&thread);
+    return true;
 }
 
 /* Under the lock: whether a thread will come for one more job. */
 static bool have_thread(struct resolvers *resolvers)
 {
     if (resolvers->idle_count <= resolvers->waiting_count && resolvers->count < RESOLVERS_MAX &&
-        vck_thread_create(work, resolvers, VCK_THREAD_NORMAL, "vck-resolve",
-                          &resolvers->threads[resolvers->count]) == VCK_OK)
+        start_thread(resolvers))
         resolvers->count++;
     return resolvers->count > 0;
 }
@@ -148,7 +182,7 @@ static bool have_thread(struct resolvers *resolvers)
 static struct job *create_job(struct vck_resolve_io *io)
 {
     size_t host_bytes = strlen(io->host) + 1;
-    struct job *job = vck_alloc(sizeof(*job) + host_bytes, NET_TAG);
+    struct job *job = system_heap_alloc(sizeof(*job) + host_bytes);
     if (job == NULL)
         return NULL;
     vck_link_init(&job->link);
@@ -163,33 +197,33 @@ static struct job *create_job(struct vck_resolve_io *io)
 void vck_sockets_resolve(struct vck_sockets *sockets, struct vck_resolve_io *io)
 {
     VCK_ASSERT_LEVEL(VCK_LEVEL_PASSIVE);
-    struct resolvers *resolvers = &sockets->resolvers;
+    struct resolvers *resolvers = sockets->resolvers;
     struct job *job = create_job(io);
     bool queued = false;
     io->port_job = NULL;
     io->count = 0;
     if (job != NULL) {
-        pthread_mutex_lock(&resolvers->lock);
+        system_lock_take(&resolvers->lock);
         io->port_job = job;
         queued = have_thread(resolvers);
         if (queued) {
             vck_list_push_back(&resolvers->jobs, &job->link);
             resolvers->waiting_count++;
         }
-        pthread_cond_signal(&resolvers->changed);
-        pthread_mutex_unlock(&resolvers->lock);
+        system_condition_wake_one(&resolvers->changed);
+        system_lock_release(&resolvers->lock);
     }
     if (queued)
         return;
-    vck_free(job);
+    system_heap_free(job);
     complete(io, VCK_NO_MEMORY, 0);
 }
 
 void vck_sockets_resolve_cancel(struct vck_sockets *sockets, struct vck_resolve_io *io)
 {
-    struct resolvers *resolvers = &sockets->resolvers;
+    struct resolvers *resolvers = sockets->resolvers;
     struct job *unused = NULL;
-    pthread_mutex_lock(&resolvers->lock);
+    system_lock_take(&resolvers->lock);
     struct job *job = io->port_job;
     if (job != NULL) {
         io->port_job = NULL;
@@ -200,8 +234,8 @@ void vck_sockets_resolve_cancel(struct vck_sockets *sockets, struct vck_resolve_
             unused = job;
         }
     }
-    pthread_mutex_unlock(&resolvers->lock);
-    vck_free(unused);
+    system_lock_release(&resolvers->lock);
+    system_heap_free(unused);
     if (job != NULL)
         complete(io, VCK_CANCELLED, 0);
 }

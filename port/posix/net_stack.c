@@ -59,7 +59,12 @@ vck_status vck_sockets_open(struct vck_sockets **ret_sockets, int32_t *ret_nativ
             *ret_native_error = error;
         return vck_posix_net_status(error);
     }
-    vck_posix_resolvers_init(&sockets->resolvers);
+    sockets->resolvers = vck_posix_resolvers_create();
+    if (sockets->resolvers == NULL) {
+        close_descriptors(sockets);
+        vck_free(sockets);
+        return VCK_NO_MEMORY;
+    }
     *ret_sockets = sockets;
     return VCK_OK;
 }
@@ -71,7 +76,7 @@ void vck_sockets_close(struct vck_sockets *sockets)
         return;
     for (uint32_t i = 0; i < sockets->entry_count; i++)
         FATAL_UNLESS(sockets->entries[i] == NULL, "sockets are closed before their stack");
-    vck_posix_resolvers_fini(&sockets->resolvers);
+    vck_posix_resolvers_destroy(sockets->resolvers);
     close_descriptors(sockets);
     vck_free(sockets->entries);
     vck_free(sockets);
