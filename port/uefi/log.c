@@ -27,6 +27,18 @@ static void debug_line(const char *line)
     out8(DEBUG_PORT, '\n');
 }
 
+void vck_uefi_log_reached(const char *what)
+{
+    char line[64];
+    uint64_t time_us;
+
+    if (in8(DEBUG_PORT) != DEBUG_PORT)
+        return;
+    time_us = vck_clock_ns() / 1000;
+    (void)vck_format(line, sizeof(line), "at %llu us: %s", (unsigned long long)time_us, what);
+    debug_line(line);
+}
+
 void vck_uefi_print(const char *text)
 {
     efi_char piece[64];

@@ -12,6 +12,7 @@ static void EFIAPI on_exit_boot_services(efi_event event, void *context)
 {
     (void)event;
     (void)context;
+    vck_uefi_log_reached("boot services end");
     vck_uefi_wipe_all();
 }
 

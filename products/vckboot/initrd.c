@@ -73,7 +73,10 @@ static efi_status EFIAPI load_file(struct efi_load_file2 *This,
         return EFI_BUFFER_TOO_SMALL;
     }
     *buffer_bytes = needed_bytes;
-    return vck_uefi_status_of(fill(buffer));
+    vck_uefi_log_reached("initrd asked for");
+    vck_status status = fill(buffer);
+    vck_uefi_log_reached("initrd read");
+    return vck_uefi_status_of(status);
 }
 
 static struct efi_load_file2 load_file2 = {load_file};

@@ -268,6 +268,7 @@ static void boot_encrypted(efi_handle volume, const struct vck_boot_config *conf
     if (status)
         vck_uefi_say("Warning: the operating system cannot be told its key: %s.",
                      vck_status_text(status));
+    vck_uefi_log_reached("handover published");
     if (offer_initrd(volume, config, vmk))
         start_program(volume, config);
     initrd_withdraw();
@@ -296,6 +297,7 @@ static void boot_volume(efi_handle partition, struct vck_volume *volume,
         vck_uefi_say("The firmware does not take the volume: %s.", vck_status_text(status));
         return;
     }
+    vck_uefi_log_reached("volume shown");
     boot_encrypted(overlay_handle(overlay), config);
     overlay_destroy(overlay);
 }
@@ -334,6 +336,7 @@ static void boot_unlocked(efi_handle partition, struct vck_volume *volume,
 {
     vck_status status;
 
+    vck_uefi_log_reached("volume opened");
     say_state(volume);
     boot_volume(partition, volume, config);
     status = vck_volume_detach(volume);
@@ -377,7 +380,9 @@ static enum way_on attempt(void) VCK_CAN_WAIT
     if (read_config(&config) != VCK_OK)
         return console_ask_way_on(VCK_BOOT_TIMEOUT_S_DEFAULT);
     timeout_s = config.timeout_s;
+    vck_uefi_log_reached("configuration read");
     status = find_partition(&config.partition_guid, &partition);
+    vck_uefi_log_reached("drivers connected");
     if (status == VCK_OK)
         status = boot_partition(partition, &config);
     vck_boot_config_fini(&config);
@@ -389,6 +394,7 @@ efi_status EFIAPI efi_main(efi_handle image, struct efi_system_table *system) VC
     vck_uefi_start(image, system);
     /* The firmware restarts a program that takes minutes, and people do. */
     (void)vck_uefi_boot->SetWatchdogTimer(0, 0, 0, NULL);
+    vck_uefi_log_reached("loader started");
     vck_uefi_say("vckboot " VCK_VERSION);
     while (attempt() == WAY_RETRY)
         continue;

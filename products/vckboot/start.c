@@ -86,6 +86,7 @@ void start_program(efi_handle volume, const struct vck_boot_config *config)
             (void)vck_uefi_boot->UnloadImage(image);
         return;
     }
+    vck_uefi_log_reached("program loaded");
     set_options(image, config->options, &options);
     vck_uefi_say("Starting %s.", config->osloader);
     status = vck_uefi_boot->StartImage(image, NULL, NULL);
