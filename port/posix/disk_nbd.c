@@ -8,11 +8,27 @@
 #include <libnbd.h>
 #include <string.h>
 #include "port/posix/disk_internal.h"
+#include "port/posix/library.h"
 #include "vck/bytes.h"
 
 #define CONNECTIONS_MAX   DISK_WORKERS_MAX
 #define CHUNK_LIMIT_BYTES ((uint64_t)32 << 20) /* what every server accepts */
 #define TRIM_LIMIT_BYTES  ((uint64_t)1 << 30)  /* the protocol's lengths have 32 bits */
+
+/* clang-format off */
+#define FUNCTIONS(X) \
+    X(aio_is_ready) X(can_flush) X(can_fua) X(can_multi_conn) X(can_trim) X(close) \
+    X(connect_uri) X(create) X(flush) X(get_block_size) X(get_errno) X(get_error) X(get_size) \
+    X(is_read_only) X(pread) X(pwrite) X(shutdown) X(trim)
+/* clang-format on */
+#define FIELD(name) __typeof__(nbd_##name) *name;
+#define ENTRY(name) VCK_POSIX_FUNCTION("nbd_" #name, lib.name)
+
+static struct {
+    FUNCTIONS(FIELD)
+} lib;
+static const struct vck_posix_function functions[] = {FUNCTIONS(ENTRY)};
+static struct vck_posix_library libnbd = VCK_POSIX_LIBRARY("libnbd.so.0", "libnbd0", functions);
 
 struct connection {
     struct nbd_handle *nbd;
@@ -56,7 +72,7 @@ static vck_status flush(const struct nbd_disk *d, struct nbd_handle *nbd)
 {
     if (!d->can_flush)
         return VCK_OK;
-    return nbd_flush(nbd, 0) == 0 ? VCK_OK : vck_posix_disk_status(nbd_get_errno());
+    return lib.flush(nbd, 0) == 0 ? VCK_OK : vck_posix_disk_status(lib.get_errno());
 }
 
 static uint64_t limit_bytes(const struct nbd_disk *d, enum vck_disk_op op)
@@ -70,13 +86,13 @@ static int transfer_chunk(struct nbd_handle *nbd, const struct vck_disk_io *io, 
     uint64_t offset_bytes = io->offset_bytes + done_bytes;
     switch (io->op) {
     case VCK_DISK_READ:
-        return nbd_pread(nbd, (uint8_t *)io->buffer + done_bytes, (size_t)size_bytes, offset_bytes,
+        return lib.pread(nbd, (uint8_t *)io->buffer + done_bytes, (size_t)size_bytes, offset_bytes,
                          0);
     case VCK_DISK_WRITE:
-        return nbd_pwrite(nbd, (uint8_t *)io->buffer + done_bytes, (size_t)size_bytes, offset_bytes,
+        return lib.pwrite(nbd, (uint8_t *)io->buffer + done_bytes, (size_t)size_bytes, offset_bytes,
                           nbd_flags);
     default:
-        return nbd_trim(nbd, size_bytes, offset_bytes, 0);
+        return lib.trim(nbd, size_bytes, offset_bytes, 0);
     }
 }
 
@@ -89,7 +105,7 @@ static vck_status transfer(const struct nbd_disk *d, struct nbd_handle *nbd,
     while (done_bytes < io->size_bytes) {
         uint64_t size_bytes = VCK_MIN(io->size_bytes - done_bytes, limit_bytes(d, io->op));
         if (transfer_chunk(nbd, io, done_bytes, size_bytes, nbd_flags) != 0)
-            return vck_posix_disk_status(nbd_get_errno());
+            return vck_posix_disk_status(lib.get_errno());
         done_bytes += size_bytes;
     }
     return is_durable && !d->can_fua ? flush(d, nbd) : VCK_OK;
@@ -103,7 +119,7 @@ static vck_status perform(struct vck_disk *disk, struct vck_disk_io *io)
     struct connection *connection = take_connection(d);
     vck_status status =
         io->op == VCK_DISK_FLUSH ? flush(d, connection->nbd) : transfer(d, connection->nbd, io);
-    if (status != VCK_OK && !nbd_aio_is_ready(connection->nbd)) {
+    if (status != VCK_OK && !lib.aio_is_ready(connection->nbd)) {
         __atomic_store_n(&d->is_lost, true, __ATOMIC_RELAXED);
         status = VCK_IO;
     }
@@ -126,8 +142,8 @@ static vck_status query_size(struct vck_disk *disk, uint64_t *ret_size_bytes)
 static void free_disk(struct nbd_disk *d)
 {
     for (unsigned i = 0; i < d->count; i++) {
-        (void)nbd_shutdown(d->connections[i].nbd, 0);
-        nbd_close(d->connections[i].nbd);
+        (void)lib.shutdown(d->connections[i].nbd, 0);
+        lib.close(d->connections[i].nbd);
         pthread_mutex_destroy(&d->connections[i].lock);
     }
     vck_free(d);
@@ -147,9 +163,9 @@ static const struct vck_disk_ops ops = {submit, query_size, close_disk};
 /* libnbd's text has the system's words in it already. Without an errno a name was not found. */
 static vck_status explain_nbd(const char *uri, struct vck_posix_error *ret_error)
 {
-    int os_error = nbd_get_errno();
+    int os_error = lib.get_errno();
     vck_status status = os_error == 0 ? VCK_UNREACHABLE : vck_posix_status_from_errno(os_error);
-    const char *text = nbd_get_error();
+    const char *text = lib.get_error();
     vck_posix_explain(ret_error, status, 0, "cannot open %.100s: %.140s", uri,
                       text == NULL ? "unknown error" : text);
     if (ret_error != NULL)
@@ -159,11 +175,11 @@ static vck_status explain_nbd(const char *uri, struct vck_posix_error *ret_error
 
 static bool connect_one(struct nbd_disk *d, const char *uri)
 {
-    struct nbd_handle *nbd = nbd_create();
+    struct nbd_handle *nbd = lib.create();
     if (nbd == NULL)
         return false;
-    if (nbd_connect_uri(nbd, uri) != 0) {
-        nbd_close(nbd);
+    if (lib.connect_uri(nbd, uri) != 0) {
+        lib.close(nbd);
         return false;
     }
     struct connection *connection = &d->connections[d->count++];
@@ -175,7 +191,7 @@ static bool connect_one(struct nbd_disk *d, const char *uri)
 static vck_status set_sector_size(struct nbd_disk *d, const char *uri, uint32_t wanted_bytes,
                                   struct vck_posix_error *ret_error)
 {
-    int64_t minimum_bytes = nbd_get_block_size(d->connections[0].nbd, LIBNBD_SIZE_MINIMUM);
+    int64_t minimum_bytes = lib.get_block_size(d->connections[0].nbd, LIBNBD_SIZE_MINIMUM);
     uint32_t own_bytes = minimum_bytes <= 512 ? 512 : 4096;
     if (minimum_bytes > 512 && minimum_bytes != 4096)
         return vck_posix_explain(ret_error, VCK_UNSUPPORTED, 0,
@@ -199,36 +215,36 @@ static vck_status set_geometry(struct nbd_disk *d, const char *uri, uint32_t wan
     vck_status status = set_sector_size(d, uri, wanted_bytes, ret_error);
     if (status != VCK_OK)
         return status;
-    int64_t size_bytes = nbd_get_size(nbd);
+    int64_t size_bytes = lib.get_size(nbd);
     if (size_bytes < 0)
         return explain_nbd(uri, ret_error);
-    if (!d->disk.read_only && nbd_is_read_only(nbd) != 0)
+    if (!d->disk.read_only && lib.is_read_only(nbd) != 0)
         return vck_posix_explain(ret_error, VCK_READ_ONLY, 0, "%.100s is read-only", uri);
-    int64_t maximum_bytes = nbd_get_block_size(nbd, LIBNBD_SIZE_MAXIMUM);
+    int64_t maximum_bytes = lib.get_block_size(nbd, LIBNBD_SIZE_MAXIMUM);
     d->chunk_bytes = CHUNK_LIMIT_BYTES;
     if (maximum_bytes >= d->disk.sector_size_bytes && (uint64_t)maximum_bytes < d->chunk_bytes)
         d->chunk_bytes =
             (uint64_t)maximum_bytes - (uint64_t)maximum_bytes % d->disk.sector_size_bytes;
     d->disk.size_bytes = (uint64_t)size_bytes - (uint64_t)size_bytes % d->disk.sector_size_bytes;
     d->disk.alignment_bytes = 1;
-    d->disk.can_discard = !d->disk.read_only && nbd_can_trim(nbd) == 1;
-    d->can_flush = nbd_can_flush(nbd) == 1;
-    d->can_fua = nbd_can_fua(nbd) == 1;
+    d->disk.can_discard = !d->disk.read_only && lib.can_trim(nbd) == 1;
+    d->can_flush = lib.can_flush(nbd) == 1;
+    d->can_fua = lib.can_fua(nbd) == 1;
     return VCK_OK;
 }
 
 /* More connections are a gain, not a need: one that fails, or is not the same export, ends it. */
 static void connect_more(struct nbd_disk *d, const char *uri)
 {
-    int64_t size_bytes = nbd_get_size(d->connections[0].nbd);
-    if (nbd_can_multi_conn(d->connections[0].nbd) != 1)
+    int64_t size_bytes = lib.get_size(d->connections[0].nbd);
+    if (lib.can_multi_conn(d->connections[0].nbd) != 1)
         return;
     while (d->count < CONNECTIONS_MAX && connect_one(d, uri)) {
         struct connection *newest = &d->connections[d->count - 1];
-        if (nbd_get_size(newest->nbd) == size_bytes)
+        if (lib.get_size(newest->nbd) == size_bytes)
             continue;
         d->count--;
-        nbd_close(newest->nbd);
+        lib.close(newest->nbd);
         pthread_mutex_destroy(&newest->lock);
         return;
     }
@@ -237,7 +253,9 @@ static void connect_more(struct nbd_disk *d, const char *uri)
 vck_status vck_posix_nbd_open(const char *uri, const struct vck_posix_disk_options *options,
                               struct vck_disk **ret_disk, struct vck_posix_error *ret_error)
 {
-    vck_status status;
+    vck_status status = vck_posix_library_load(&libnbd, ret_error);
+    if (status != VCK_OK)
+        return status;
     struct nbd_disk *d = vck_alloc(sizeof(*d), DISK_TAG);
     if (d == NULL)
         return vck_posix_explain(ret_error, VCK_NO_MEMORY, 0, "no memory to open %.100s", uri);

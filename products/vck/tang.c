@@ -171,6 +171,11 @@ vck_status tang_unlock(const struct command *command, const struct vck_key_slot 
                        struct vck_bytes payload, struct vck_secret *ret_secret)
 {
     vck_status status = VCK_INVALID_DATA;
+    const char *missing = tang_jose_load();
+    if (missing != NULL) {
+        warn(command, "slot %u: %s", slot->number, missing);
+        return VCK_UNSUPPORTED;
+    }
     struct unlocking *u = vck_alloc_pages(sizeof(*u), TANG_TAG);
     if (u == NULL)
         return VCK_NO_MEMORY;

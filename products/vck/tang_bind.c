@@ -207,6 +207,9 @@ static int bind_to_all(struct binder *b, struct vck_secret *ret_secret) VCK_CAN_
 int tang_bind(const struct command *command, struct vck_secret *ret_secret,
               uint8_t ret_payload[VCK_KEY_PAYLOAD_BYTES_MAX], size_t *ret_payload_bytes)
 {
+    const char *missing = tang_jose_load();
+    if (missing != NULL)
+        return report(command, EXIT_REFUSED, "%s", missing);
     struct binder *b = vck_alloc_pages(sizeof(*b), BIND_TAG);
     if (b == NULL)
         return report(command, EXIT_FAILED, "no memory for the servers' answers");

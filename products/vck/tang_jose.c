@@ -4,8 +4,53 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include "port/posix/library.h"
 
 /* ---- libjose and libjansson ---- */
+
+/* clang-format off */
+#define JANSSON(X) \
+    X(json_array) X(json_array_append_new) X(json_array_get) X(json_array_size) X(json_delete) \
+    X(json_dumpb) X(json_loadb) X(json_object_get) X(json_set_alloc_funcs) X(json_string_value) \
+    X(json_vpack_ex)
+#define JOSE(X) \
+    X(jose_b64_dec) X(jose_b64_dec_load) X(jose_b64_enc) X(jose_cfg) X(jose_cfg_decref) \
+    X(jose_cfg_set_err_func) X(jose_jwk_exc) X(jose_jwk_gen) X(jose_jwk_prm) X(jose_jwk_thp_buf) \
+    X(jose_jws_ver)
+/* clang-format on */
+#define FIELD(name) __typeof__(name) *name;
+#define ENTRY(name) VCK_POSIX_FUNCTION(#name, lib.name)
+
+static struct {
+    JANSSON(FIELD)
+    JOSE(FIELD)
+} lib;
+static const struct vck_posix_function of_jansson[] = {JANSSON(ENTRY)};
+static const struct vck_posix_function of_jose[] = {JOSE(ENTRY)};
+static struct vck_posix_library libjansson =
+    VCK_POSIX_LIBRARY("libjansson.so.4", "libjansson4", of_jansson);
+static struct vck_posix_library libjose = VCK_POSIX_LIBRARY("libjose.so.0", "libjose0", of_jose);
+
+/* What libjansson's headers have as code would be linked with it. */
+static void drop(json_t *json)
+{
+    if (json != NULL && json->refcount != (size_t)-1 && --json->refcount == 0)
+        lib.json_delete(json);
+}
+
+static int append(json_t *array, json_t *value)
+{
+    return lib.json_array_append_new(array, json_incref(value));
+}
+
+static json_t *pack(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    json_t *json = lib.json_vpack_ex(NULL, 0, format, arguments);
+    va_end(arguments);
+    return json;
+}
 
 /* libjose gives some of what libjansson allocated to free itself: it has to come from malloc. */
 static void wipe_and_free(void *p)
@@ -22,23 +67,29 @@ static void keep_quiet(void *misc, const char *file, int line, uint64_t error, c
     (void)misc, (void)file, (void)line, (void)error, (void)format, (void)arguments;
 }
 
+const char *tang_jose_load(void)
+{
+    static struct vck_posix_error error;
+    if (vck_posix_library_load(&libjansson, &error) != VCK_OK ||
+        vck_posix_library_load(&libjose, &error) != VCK_OK)
+        return error.text;
+    lib.json_set_alloc_funcs(malloc, wipe_and_free);
+    return NULL;
+}
+
 /* NULL: no memory. */
 static jose_cfg_t *begin(void)
 {
-    static bool is_begun;
-    if (!is_begun)
-        json_set_alloc_funcs(malloc, wipe_and_free);
-    is_begun = true;
-    jose_cfg_t *cfg = jose_cfg();
+    jose_cfg_t *cfg = lib.jose_cfg();
     if (cfg != NULL)
-        jose_cfg_set_err_func(cfg, keep_quiet, NULL);
+        lib.jose_cfg_set_err_func(cfg, keep_quiet, NULL);
     return cfg;
 }
 
 static void end(jose_cfg_t *cfg)
 {
     if (cfg != NULL)
-        jose_cfg_decref(cfg);
+        lib.jose_cfg_decref(cfg);
 }
 
 static const char no_memory[] = "no memory for its keys";
@@ -47,25 +98,25 @@ static const char no_memory[] = "no memory for its keys";
 
 static json_t *make_coordinate(const uint8_t *coordinate, uint32_t bytes)
 {
-    return jose_b64_enc(coordinate + VCK_NETWORK_COORDINATE_BYTES - bytes, bytes);
+    return lib.jose_b64_enc(coordinate + VCK_NETWORK_COORDINATE_BYTES - bytes, bytes);
 }
 
 /* NULL: no memory. */
 static json_t *make_key(enum vck_network_curve curve, const struct vck_network_point *point)
 {
     uint32_t bytes = vck_network_curve_bytes(curve);
-    return json_pack("{s:s, s:s, s:s, s:o, s:o}", "alg", "ECMR", "kty", "EC", "crv",
-                     vck_network_curve_name(curve), "x", make_coordinate(point->x, bytes), "y",
-                     make_coordinate(point->y, bytes));
+    return pack("{s:s, s:s, s:s, s:o, s:o}", "alg", "ECMR", "kty", "EC", "crv",
+                vck_network_curve_name(curve), "x", make_coordinate(point->x, bytes), "y",
+                make_coordinate(point->y, bytes));
 }
 
 static bool read_coordinate(const json_t *key, const char *name, uint32_t bytes, uint8_t *ret_bytes)
 {
-    const json_t *text = json_object_get(key, name);
-    if (!json_is_string(text) || jose_b64_dec(text, NULL, 0) != bytes)
+    const json_t *text = lib.json_object_get(key, name);
+    if (!json_is_string(text) || lib.jose_b64_dec(text, NULL, 0) != bytes)
         return false;
     memset(ret_bytes, 0, VCK_NETWORK_COORDINATE_BYTES);
-    return jose_b64_dec(text, ret_bytes + VCK_NETWORK_COORDINATE_BYTES - bytes, bytes) == bytes;
+    return lib.jose_b64_dec(text, ret_bytes + VCK_NETWORK_COORDINATE_BYTES - bytes, bytes) == bytes;
 }
 
 /* false: not a point of a curve that is known here. Whether it lies on the curve is seen when it is
@@ -73,8 +124,8 @@ static bool read_coordinate(const json_t *key, const char *name, uint32_t bytes,
 static bool read_key(const json_t *key, enum vck_network_curve *ret_curve,
                      struct vck_network_point *ret_point)
 {
-    const char *type = json_string_value(json_object_get(key, "kty"));
-    const char *name = json_string_value(json_object_get(key, "crv"));
+    const char *type = lib.json_string_value(lib.json_object_get(key, "kty"));
+    const char *name = lib.json_string_value(lib.json_object_get(key, "crv"));
     if (type == NULL || name == NULL || strcmp(type, "EC") != 0)
         return false;
     for (uint32_t curve = VCK_NETWORK_P256; curve <= VCK_NETWORK_P521; curve++) {
@@ -94,8 +145,8 @@ static const char *read_signer(jose_cfg_t *cfg, const json_t *key, struct tang_a
 {
     if (advert->signer_count == TANG_SIGNERS_MAX)
         return "its advertisement has more keys that sign than 8";
-    if (jose_jwk_thp_buf(cfg, key, "S256", advert->signers[advert->signer_count],
-                         VCK_NETWORK_THUMBPRINT_BYTES) != VCK_NETWORK_THUMBPRINT_BYTES)
+    if (lib.jose_jwk_thp_buf(cfg, key, "S256", advert->signers[advert->signer_count],
+                             VCK_NETWORK_THUMBPRINT_BYTES) != VCK_NETWORK_THUMBPRINT_BYTES)
         return "its advertisement has a key that is none";
     advert->signer_count++;
     return NULL;
@@ -103,7 +154,7 @@ static const char *read_signer(jose_cfg_t *cfg, const json_t *key, struct tang_a
 
 static const char *read_exchange_key(const json_t *key, struct tang_advert *advert)
 {
-    const char *algorithm = json_string_value(json_object_get(key, "alg"));
+    const char *algorithm = lib.json_string_value(lib.json_object_get(key, "alg"));
     if (algorithm == NULL || strcmp(algorithm, "ECMR") != 0 ||
         vck_network_curve_bytes(advert->curve) != 0)
         return NULL;
@@ -117,13 +168,13 @@ static const char *read_keys(jose_cfg_t *cfg, const json_t *keys, json_t *signer
                              struct tang_advert *advert)
 {
     const char *wrong = NULL;
-    for (size_t i = 0; i < json_array_size(keys) && wrong == NULL; i++) {
-        json_t *key = json_array_get(keys, i);
-        if (jose_jwk_prm(cfg, key, true, "verify")) {
+    for (size_t i = 0; i < lib.json_array_size(keys) && wrong == NULL; i++) {
+        json_t *key = lib.json_array_get(keys, i);
+        if (lib.jose_jwk_prm(cfg, key, true, "verify")) {
             wrong = read_signer(cfg, key, advert);
-            if (wrong == NULL && json_array_append(signers, key) != 0)
+            if (wrong == NULL && append(signers, key) != 0)
                 wrong = no_memory;
-        } else if (jose_jwk_prm(cfg, key, true, "deriveKey")) {
+        } else if (lib.jose_jwk_prm(cfg, key, true, "deriveKey")) {
             wrong = read_exchange_key(key, advert);
         }
     }
@@ -140,22 +191,22 @@ const char *tang_jose_read_advert(const char *text, size_t size_bytes,
     const char *wrong = "its advertisement is not JSON";
     json_t *payload = NULL, *signers = NULL;
     jose_cfg_t *cfg = begin();
-    json_t *jws = json_loadb(text, size_bytes, JSON_REJECT_DUPLICATES, NULL);
+    json_t *jws = lib.json_loadb(text, size_bytes, JSON_REJECT_DUPLICATES, NULL);
     memset(ret_advert, 0, sizeof(*ret_advert));
     if (jws == NULL || cfg == NULL)
         goto out;
     wrong = "its advertisement is not a signed set of keys";
-    payload = jose_b64_dec_load(json_object_get(jws, "payload"));
-    signers = json_array();
-    if (!json_is_array(json_object_get(payload, "keys")) || signers == NULL)
+    payload = lib.jose_b64_dec_load(lib.json_object_get(jws, "payload"));
+    signers = lib.json_array();
+    if (!json_is_array(lib.json_object_get(payload, "keys")) || signers == NULL)
         goto out;
-    wrong = read_keys(cfg, json_object_get(payload, "keys"), signers, ret_advert);
-    if (wrong == NULL && !jose_jws_ver(cfg, jws, NULL, signers, true))
+    wrong = read_keys(cfg, lib.json_object_get(payload, "keys"), signers, ret_advert);
+    if (wrong == NULL && !lib.jose_jws_ver(cfg, jws, NULL, signers, true))
         wrong = "the signature of its advertisement does not hold";
 out:
-    json_decref(signers);
-    json_decref(payload);
-    json_decref(jws);
+    drop(signers);
+    drop(payload);
+    drop(jws);
     end(cfg);
     return wrong;
 }
@@ -165,10 +216,10 @@ out:
 /* A key of our own on the curve. NULL: no memory, or no random bytes. */
 static json_t *generate(jose_cfg_t *cfg, enum vck_network_curve curve)
 {
-    json_t *key = json_pack("{s:s, s:s}", "alg", "ECMR", "crv", vck_network_curve_name(curve));
-    if (key != NULL && jose_jwk_gen(cfg, key))
+    json_t *key = pack("{s:s, s:s}", "alg", "ECMR", "crv", vck_network_curve_name(curve));
+    if (key != NULL && lib.jose_jwk_gen(cfg, key))
         return key;
-    json_decref(key);
+    drop(key);
     return NULL;
 }
 
@@ -177,7 +228,7 @@ static const char *take_x(json_t *point, uint32_t bytes,
                           uint8_t ret_agreed_x[VCK_NETWORK_COORDINATE_BYTES])
 {
     bool is_good = point != NULL && read_coordinate(point, "x", bytes, ret_agreed_x);
-    json_decref(point);
+    drop(point);
     return is_good ? NULL : "its key is not a point of its curve";
 }
 
@@ -190,10 +241,10 @@ const char *tang_jose_bind(struct vck_network_server *server,
     json_t *theirs = make_key(server->curve, &server->server_key);
     json_t *ours = cfg != NULL ? generate(cfg, server->curve) : NULL;
     if (theirs != NULL && ours != NULL && read_key(ours, &curve, &server->slot_key))
-        wrong = take_x(jose_jwk_exc(cfg, ours, theirs), vck_network_curve_bytes(server->curve),
+        wrong = take_x(lib.jose_jwk_exc(cfg, ours, theirs), vck_network_curve_bytes(server->curve),
                        ret_agreed_x);
-    json_decref(ours);
-    json_decref(theirs);
+    drop(ours);
+    drop(theirs);
     end(cfg);
     return wrong;
 }
@@ -211,18 +262,18 @@ const char *tang_jose_ask(const struct vck_network_server *server,
     if (slot_key == NULL || blind == NULL)
         goto out;
     wrong = "the slot's key for it is not a point of its curve";
-    asked = jose_jwk_exc(cfg, slot_key, blind);
+    asked = lib.jose_jwk_exc(cfg, slot_key, blind);
     if (asked == NULL)
         goto out;
-    size_t length = json_dumpb(asked, ret_question->body, sizeof(ret_question->body) - 1,
-                               JSON_COMPACT | JSON_SORT_KEYS);
+    size_t length = lib.json_dumpb(asked, ret_question->body, sizeof(ret_question->body) - 1,
+                                   JSON_COMPACT | JSON_SORT_KEYS);
     if (length > 0 && length < sizeof(ret_question->body)) {
         ret_question->body[length] = 0;
         wrong = NULL;
     }
 out:
-    json_decref(asked);
-    json_decref(slot_key);
+    drop(asked);
+    drop(slot_key);
     end(cfg);
     return wrong;
 }
@@ -235,11 +286,11 @@ static json_t *read_answer(const struct vck_network_server *server, const char *
     enum vck_network_curve curve;
     struct vck_network_point point;
     json_t *key = NULL;
-    json_t *answer = json_loadb(text, size_bytes, JSON_REJECT_DUPLICATES, NULL);
+    json_t *answer = lib.json_loadb(text, size_bytes, JSON_REJECT_DUPLICATES, NULL);
     *ret_wrong = answer == NULL ? "its answer is not JSON" : "its answer is not a key of its curve";
     if (answer != NULL && read_key(answer, &curve, &point) && curve == server->curve)
         key = make_key(curve, &point);
-    json_decref(answer);
+    drop(answer);
     return key;
 }
 
@@ -258,20 +309,20 @@ const char *tang_jose_finish(const struct vck_network_server *server,
     if (answer == NULL)
         goto out;
     wrong = "the key of it that the slot has is not a point of its curve";
-    blinding = jose_jwk_exc(cfg, question->blind, theirs);
+    blinding = lib.jose_jwk_exc(cfg, question->blind, theirs);
     if (blinding != NULL)
-        wrong = take_x(jose_jwk_exc(cfg, answer, blinding), vck_network_curve_bytes(server->curve),
-                       ret_agreed_x);
+        wrong = take_x(lib.jose_jwk_exc(cfg, answer, blinding),
+                       vck_network_curve_bytes(server->curve), ret_agreed_x);
 out:
-    json_decref(blinding);
-    json_decref(answer);
-    json_decref(theirs);
+    drop(blinding);
+    drop(answer);
+    drop(theirs);
     end(cfg);
     return wrong;
 }
 
 void tang_jose_fini(struct tang_question *question)
 {
-    json_decref(question->blind);
+    drop(question->blind);
     vck_wipe(question, sizeof(*question));
 }

@@ -22,6 +22,9 @@ struct tang_advert {
     struct vck_network_point key; /* to exchange with */
 };
 
+/* Loads the libraries; before anything else. NULL, or which of them is missing. */
+const char *tang_jose_load(void);
+
 const char *tang_jose_read_advert(const char *text, size_t size_bytes,
                                   struct tang_advert *ret_advert);
 

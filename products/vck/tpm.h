@@ -8,7 +8,7 @@
 #include "products/vck/key.h"
 #include "vck/tpm.h"
 
-/* ---- the way to it (tpm_tss.c, tpm_none.c) ---- */
+/* ---- the way to it (tpm_posix.c, tpm_none.c) ---- */
 
 /* The TPM of --tpm, or the system's. NULL when there is none or it cannot be reached; why is in
  * ret_why, in words. */

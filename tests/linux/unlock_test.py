@@ -55,7 +55,7 @@ def the_partition_that_was_named():
 
 @tap.test
 def handovers_that_cannot_be_followed():
-    """no such partition, a wrong key, no handover at all: said, and wiped all the same"""
+    """no partition, a wrong key, no handover: said, and wiped all the same; no library: its name"""
     make_disks()
     missing = uuid.UUID(int=99)
     lines = boot("""
@@ -64,6 +64,7 @@ def handovers_that_cannot_be_followed():
         vck initrd-unlock --wait 1 --handover /garbage v; echo $?
         ls /missing /wrong /garbage 2>/dev/null
         ls /dev/mapper
+        vck info nbd://localhost 2>&1 | sed 's/.*: //'
         """, ["first", "second"], {"missing": handover(missing), "garbage": b"no map",
                                    "wrong": handover(key=b"another key")})
     assert lines == [
@@ -71,7 +72,8 @@ def handovers_that_cannot_be_followed():
         "waited 1 s", "3",
         "vck initrd-unlock: /dev/vdb2: the key opens none of the replicas", "4",
         "vck initrd-unlock: the handover in /garbage cannot be used: invalid data", "1",
-        "control"], "\n".join(lines)
+        "control",
+        "libnbd.so.0 is needed for this and cannot be loaded (package libnbd0)"], "\n".join(lines)
 
 
 @tap.test
