@@ -31,8 +31,8 @@ void vck_uefi_wipe_all(void);
 /* One line to the console and the debug port, formatted as vck_format does. APPLICATION. */
 void vck_uefi_say(const char *fmt, ...) VCK_PRINTF(1, 2);
 
-/* A line on the debug port alone: what has been reached, and when by the time stamp counter. Nothing
- * where there is no debug port. Any level. */
+/* A line on the debug port alone: what has been reached, and when by the time stamp counter.
+ * Nothing where there is no debug port. Any level. */
 void vck_uefi_log_reached(const char *what);
 
 /* Text without a line end, to the console only. APPLICATION. */
