@@ -125,6 +125,7 @@ static void take_option(struct options *options, int option)
     case OPTION_VERBOSE:
         options->verbose = true;
         break;
+    case 'h':
     case OPTION_HELP:
         fputs(usage, stdout);
         exit(EXIT_OK);
@@ -142,7 +143,7 @@ static void read_options(int argc, char **argv, struct options *ret_options)
     int option;
 
     *ret_options = (struct options){.control = DEFAULT_CONTROL, .nbd = DEFAULT_NBD};
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+    while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
         take_option(ret_options, option);
     if (optind < argc) {
         fail("unexpected argument '%s'", argv[optind]);
@@ -227,19 +228,23 @@ static int check_control_socket(const char *path)
     return probe(path, SOCK_SEQPACKET, "control socket");
 }
 
-/* Beside this program in the build tree, else where it was installed. */
+static bool is_plugin_in(const char *folder, const char *below, char ret_path[PATH_MAX])
+{
+    return snprintf(ret_path, PATH_MAX, "%s/%svckd.so", folder, below) < PATH_MAX &&
+           access(ret_path, R_OK) == 0;
+}
+
+/* Beside this program in the build tree, else in the tree that was installed, which may have been
+ * moved since, or where that was to be. */
 static int find_plugin(char ret_path[PATH_MAX])
 {
     char self[PATH_MAX];
     ssize_t size = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    char *slash;
 
     if (size > 0) {
         self[size] = 0;
-        slash = strrchr(self, '/');
-        *slash = 0;
-        if (snprintf(ret_path, PATH_MAX, "%s/vckd.so", self) < PATH_MAX &&
-            access(ret_path, R_OK) == 0)
+        *strrchr(self, '/') = 0;
+        if (is_plugin_in(self, "", ret_path) || is_plugin_in(self, VCK_PLUGIN_FROM_HERE, ret_path))
             return 0;
     }
     snprintf(ret_path, PATH_MAX, "%s/vckd.so", VCK_PLUGIN_DIRECTORY);
