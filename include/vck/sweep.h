@@ -7,6 +7,7 @@
  *
  *     idle -> [lock, drain, flush, read, record, flush]           a batch is opened
  *          -> [serve, drain, write | read next, flush, metadata + next record, flush] ...
+ *          -> [lock, drain, metadata, flush, drain]     a gap is left out
  *          -> closing: replicas equal, halves zero -> READY
  *
  * A write or flush that fails while a record is open leaves the sweep stuck: the range stays
@@ -23,6 +24,7 @@
 #include "vck/guard.h"
 #include "vck/provider.h"
 #include "vck/sleep.h"
+#include "vck/used_map.h"
 
 VCK_BEGIN_DECLS
 
@@ -61,6 +63,10 @@ struct vck_sweep_target {
     /* Set where a rekey is open: called when the boundary has arrived, with everybody out of the
      * guard, to make everything as it is after the rekey, in memory. The sweep writes it then. */
     vck_status (*end_rekey)(void *context);
+    /* NULL: all of it is used. Encrypting, the sweep moves over its gaps without reading or writing
+     * them, and tells how many sectors that were; what is written there afterwards is encrypted. */
+    const struct vck_used_map *used;
+    void (*skipped)(void *context, uint64_t sectors);
     /* Called when the phase changes. */
     void (*changed)(void *context);
     void *context;
@@ -91,6 +97,8 @@ struct vck_sweep {
     struct vck_guard_view view; /* as published */
     struct vck_sweep_batch cur;
     struct vck_sweep_batch next;
+    uint64_t skip_first; /* the gap that is being left out */
+    uint64_t skip_end;
     uint8_t *buffers[2];
     uint32_t buffer_bytes;
     uint8_t *record;

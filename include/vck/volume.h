@@ -145,8 +145,26 @@ bool vck_volume_is_os_volume(const struct vck_volume *volume);
  */
 VCK_CHECKED vck_status vck_volume_start(struct vck_volume *volume,
                                         enum vck_direction direction) VCK_CAN_WAIT;
-/* The same in the recorded direction. */
+/* The same in the recorded direction; what it may leave out, it goes on leaving out. */
 VCK_CHECKED vck_status vck_volume_resume(struct vck_volume *volume) VCK_CAN_WAIT;
+/*
+ * Encrypting only what is used, in three steps; the result reads right wherever something was used
+ * or has been written.
+ *
+ * begin forgets what was recorded before, and from its return on everything that is written counts
+ * as used; who then reads what else is used in the volume adds it. start is vck_volume_start upward
+ * with gaps left out. All of it is in memory only: after an attach, or vck_volume_start, the sweep
+ * encrypts whatever it finds. granule_bytes: as for vck_used_map_init.
+ *
+ * begin, start: as vck_volume_start; begin also BUSY (the sweep is stuck in a batch), NO_MEMORY.
+ * add, start: NOT_FOUND, the recording is not the current one. add: OUT_OF_RANGE. PASSIVE.
+ */
+VCK_CHECKED vck_status vck_volume_used_begin(struct vck_volume *volume, uint32_t granule_bytes,
+                                             uint64_t *ret_recording) VCK_CAN_WAIT;
+VCK_CHECKED vck_status vck_volume_used_add(struct vck_volume *volume, uint64_t recording,
+                                           uint64_t offset_bytes, uint64_t size_bytes) VCK_CAN_WAIT;
+VCK_CHECKED vck_status vck_volume_used_start(struct vck_volume *volume,
+                                             uint64_t recording) VCK_CAN_WAIT;
 /*
  * Gives the volume a new FVEK and lets a sweep re-encrypt it; where that is begun already, goes on
  * with it. Needs no new key: the VMK opens the volume all the time. Ends by itself. Pause, resume
@@ -189,6 +207,8 @@ struct vck_volume_status {
     bool is_attached;     /* has its key, or is suspended */
     bool is_suspended;
     bool is_read_only;
+    bool is_used_only;         /* what is encrypted is what was used; of this attachment */
+    uint64_t skipped_sectors;  /* left out so far */
     bool failed;               /* a flush failed: writes fail until attached anew */
     uint64_t hot_first_sector; /* range the sweep holds now */
     uint64_t hot_sectors;

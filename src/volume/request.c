@@ -348,6 +348,8 @@ static enum vck_poll request_poll(struct vck_future *self, const struct vck_wake
     if (r->status == VCK_OK && (sectors != 0 || r->op == VCK_REQUEST_FLUSH)) {
         VCK_CO_AWAIT(&r->co, &r->enter.future, waker);
         r->status = r->enter.status;
+        if (r->status == VCK_OK && (r->op == VCK_REQUEST_WRITE || r->op == VCK_REQUEST_ZERO))
+            volume_used_mark(r->volume, r->enter.first, r->enter.end - r->enter.first);
         if (r->status == VCK_OK)
             VCK_CO_CALL(&r->co, carry_out(r, waker));
     }

@@ -156,7 +156,7 @@ static bool is_done(struct vck_sweep *s)
     return s->direction == VCK_ENCRYPTING ? offset >= s->target.data_sectors : offset == 0;
 }
 
-static void plan_state(struct vck_sweep *s, uint64_t offset_sectors, enum vck_intent intent)
+void sweep_plan_state(struct vck_sweep *s, uint64_t offset_sectors, enum vck_intent intent)
 {
     s->writing = (struct vck_store_state){
         .encrypted_offset_sectors = offset_sectors,
@@ -319,7 +319,7 @@ static enum vck_poll move_boundary(struct vck_sweep *s, const struct vck_waker *
     struct vck_coroutine *co = &s->half_co;
 
     VCK_CO_BEGIN(co);
-    plan_state(s, sweep_boundary_after(s, &s->cur), VCK_INTENT_RUN);
+    sweep_plan_state(s, sweep_boundary_after(s, &s->cur), VCK_INTENT_RUN);
     ATTEMPT(s, co, sweep_step_write_first, "writing metadata", waker);
     if (s->next.sectors) {
         sweep_fail(s, sweep_record_seal(s, &s->next, s->writing.generation), "sealing a record");
@@ -375,7 +375,7 @@ static enum vck_poll close_journal(struct vck_sweep *s, const struct vck_waker *
     struct vck_coroutine *co = &s->part_co;
 
     VCK_CO_BEGIN(co);
-    plan_state(s, state(s)->encrypted_offset_sectors, closing_intent(s));
+    sweep_plan_state(s, state(s)->encrypted_offset_sectors, closing_intent(s));
     PART(s, co, sweep_write_state, waker);
     sweep_view_settle(s, s->writing.encrypted_offset_sectors, NULL);
     ATTEMPT(s, co, sweep_step_zero_halves, "closing the journal", waker);
@@ -406,6 +406,12 @@ static enum vck_poll sweep_poll(struct vck_future *self, const struct vck_waker 
         if (s->pace_until_ns > vck_clock_ns()) {
             begin_pause_slice(s);
             VCK_CO_AWAIT(&s->co, &s->sleep.future, waker);
+            continue;
+        }
+        if (sweep_gap_end(s) != state(s)->encrypted_offset_sectors) {
+            RUN_PART(s, sweep_skip, waker);
+            if (s->gave_up)
+                break;
             continue;
         }
         if (s->has_budget && sweep_budget_is_wanted())

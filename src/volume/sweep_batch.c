@@ -10,8 +10,11 @@ struct vck_sweep_batch sweep_batch_after(const struct vck_sweep *sweep, uint64_t
     uint64_t left = sweep->direction == VCK_ENCRYPTING ? sweep->target.data_sectors - offset_sectors
                                                        : offset_sectors;
     uint32_t sectors = (uint32_t)VCK_MIN(left, limit_sectors);
-    uint64_t first = sweep->direction == VCK_ENCRYPTING ? offset_sectors : offset_sectors - sectors;
+    uint64_t first;
 
+    if (sweep_used_map(sweep))
+        sectors = (uint32_t)vck_used_map_run(sweep_used_map(sweep), offset_sectors, sectors);
+    first = sweep->direction == VCK_ENCRYPTING ? offset_sectors : offset_sectors - sectors;
     return (struct vck_sweep_batch){.first_sector = first, .sectors = sectors, .data = data};
 }
 

@@ -8,10 +8,20 @@
 
 #include "vck/sweep.h"
 
+/* What the sweep may leave out gaps of; NULL: it may not. */
+static inline const struct vck_used_map *sweep_used_map(const struct vck_sweep *sweep)
+{
+    const struct vck_used_map *used = sweep->target.used;
+
+    if (!used || sweep->direction != VCK_ENCRYPTING)
+        return NULL;
+    return __atomic_load_n(&used->in_effect, __ATOMIC_ACQUIRE) ? used : NULL;
+}
+
 /* ---- batches ---- */
 
-/* The batch that follows the boundary `offset_sectors`, at most `limit` sectors; none at the end.
- */
+/* The batch that follows the boundary `offset_sectors`, at most `limit` sectors; none at the end,
+ * and none before a gap. */
 struct vck_sweep_batch sweep_batch_after(const struct vck_sweep *sweep, uint64_t offset_sectors,
                                          uint32_t limit_sectors, uint8_t *data);
 /* The boundary once the batch is done. */
@@ -24,6 +34,13 @@ vck_status sweep_piece_transform(struct vck_sweep *sweep, const struct vck_sweep
 /* Header and HMAC of the record for the batch whose tags are in the table. */
 vck_status sweep_record_seal(struct vck_sweep *sweep, const struct vck_sweep_batch *batch,
                              uint64_t base_generation);
+
+/* ---- gaps ---- */
+
+/* Where the gap behind the boundary ends; the boundary itself where none begins. */
+uint64_t sweep_gap_end(const struct vck_sweep *sweep);
+/* Moves the boundary over it, unless it has been written to meanwhile. A part of the run. */
+enum vck_poll sweep_skip(struct vck_sweep *sweep, const struct vck_waker *waker);
 
 /* ---- views ---- */
 
@@ -68,6 +85,8 @@ static inline bool sweep_flag(const bool *flag)
 void sweep_set_phase(struct vck_sweep *sweep, enum vck_sweep_phase phase);
 /* Remembers the first failure; the run ends at the next boundary. */
 void sweep_fail(struct vck_sweep *sweep, vck_status status, const char *what);
+/* Makes sweep->writing the next state. */
+void sweep_plan_state(struct vck_sweep *sweep, uint64_t offset_sectors, enum vck_intent intent);
 /* Writes sweep->writing to every replica, so that a cut leaves one whole; then it is the state. A
  * PART. */
 enum vck_poll sweep_write_state(struct vck_sweep *sweep, const struct vck_waker *waker);

@@ -274,6 +274,7 @@ static void close_parts(struct vck_volume *volume) VCK_CAN_WAIT
         volume->provider->on_detach(volume->provider, &config);
     volume->has_config = false;
     volume_note_rekeying(volume);
+    volume_used_end(volume);
     vck_pool_fini(&volume->pool);
     vck_disk_close(volume->disk);
     volume->disk = NULL;

@@ -11,6 +11,7 @@
 #include "vck/sha256.h"
 #include "vck/sweep.h"
 #include "vck/task.h"
+#include "vck/used_map.h"
 #include "vck/wait_queue.h"
 #include "vck/volume.h"
 
@@ -51,6 +52,10 @@ struct vck_volume {
     uint64_t foreground_requests; /* atomic */
     uint32_t rate_mib_s;          /* atomic */
 
+    struct vck_used_map *used; /* atomic: exchanged under control, marked inside the guard */
+    uint32_t is_used_only;     /* atomic */
+    uint64_t skipped_sectors;  /* atomic */
+
     struct vck_mutex control; /* start, pause, unlock, detach: one at a time */
     bool detached;
     bool sweep_exists;      /* initialised and not finished, under control */
@@ -71,6 +76,14 @@ struct vck_volume {
 
 /* A failed flush, wherever it happened. */
 void volume_note_flush_failure(struct vck_volume *volume);
+
+/* Of a write that is inside the guard. */
+void volume_used_mark(struct vck_volume *volume, uint64_t first_sector, uint64_t sectors);
+/* Ends what is recorded, under the control lock. With the sweep stuck in a batch its memory stays,
+ * until the volume ends. */
+void volume_used_forget(struct vck_volume *volume) VCK_CAN_WAIT;
+/* Frees it; nobody is inside the guard any more. */
+void volume_used_end(struct vck_volume *volume);
 
 /* Whether a rekey is open now that the config has changed. */
 void volume_note_rekeying(struct vck_volume *volume);

@@ -121,6 +121,8 @@ void vck_volume_query(struct vck_volume *volume, struct vck_volume_status *ret_s
     if (status.is_attached)
         status.damaged_chunks = __atomic_load_n(&volume->damage.count, __ATOMIC_ACQUIRE);
     status.rate_mib_s = __atomic_load_n(&volume->rate_mib_s, __ATOMIC_RELAXED);
+    status.is_used_only = __atomic_load_n(&volume->is_used_only, __ATOMIC_RELAXED) != 0;
+    status.skipped_sectors = __atomic_load_n(&volume->skipped_sectors, __ATOMIC_RELAXED);
     status.failed = __atomic_load_n(&volume->flush_failed, __ATOMIC_ACQUIRE) != 0;
     vck_spinlock_acquire(&volume->status_lock);
     status.total_sectors = volume->config.data_sectors;
@@ -223,6 +225,13 @@ static bool has_begun_retry(const struct vck_sweep *sweep)
     return !vck_sweep_retry_is_pending(sweep);
 }
 
+static void on_skipped(void *context, uint64_t sectors)
+{
+    struct vck_volume *volume = context;
+
+    __atomic_fetch_add(&volume->skipped_sectors, sectors, __ATOMIC_RELAXED);
+}
+
 static void fill_target(struct vck_volume *volume, struct vck_sweep_target *target)
 {
     *target = (struct vck_sweep_target){
@@ -239,6 +248,8 @@ static void fill_target(struct vck_volume *volume, struct vck_sweep_target *targ
         .rate_mib_s = &volume->rate_mib_s,
         .foreground_requests = volume->executor ? &volume->foreground_requests : NULL,
         .moved = on_moved,
+        .used = volume->used,
+        .skipped = on_skipped,
         .changed = on_changed,
         .context = volume,
     };
@@ -373,7 +384,11 @@ vck_status vck_volume_start(struct vck_volume *volume, enum vck_direction direct
     vck_mutex_acquire(&volume->control);
     status = volume_is_rekeying(volume) && !vck_volume_is_suspended(volume)
                  ? VCK_BUSY
-                 : volume_sweep_start(volume, direction, false);
+                 : volume_sweep_check(volume);
+    if (status == VCK_OK) {
+        volume_used_forget(volume);
+        status = volume_sweep_start(volume, direction, false);
+    }
     vck_mutex_release(&volume->control);
     return status;
 }

@@ -97,6 +97,42 @@ static void new_key(struct scenario *s) VCK_CAN_WAIT
     }
 }
 
+/* Only what is used, with writers in the gaps before and after the boundary comes there. */
+static void used_only(struct scenario *s) VCK_CAN_WAIT
+{
+    if (random_below(&s->random, 2)) {
+        scenario_start(s, VCK_ENCRYPTING);
+        scenario_sweep(s, 1 + (unsigned)random_below(&s->random, 2));
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        scenario_start_used(s);
+        scenario_run(s, 100);
+        scenario_check_running(s);
+        if (random_below(&s->random, 2))
+            scenario_start(s, VCK_DECRYPTING);
+        scenario_sweep(s, (unsigned)random_below(&s->random, 5));
+    }
+}
+
+/* Without anything beside it but writes into gaps that the boundary passes, or has just passed. */
+static void gaps(struct scenario *s) VCK_CAN_WAIT
+{
+    struct vck_volume_status status;
+
+    scenario_start_used(s);
+    for (unsigned i = 0; i < 6; i++) {
+        scenario_sweep(s, 1);
+        vck_volume_query(s->volume, &status);
+        if (status.encrypted_sectors > 0)
+            scenario_write(s, status.encrypted_sectors - 1, 1);
+        if (random_below(&s->random, 2))
+            scenario_flush(s);
+        scenario_press(s, 20);
+    }
+    scenario_sweep(s, 1000);
+    scenario_check_running(s);
+}
+
 /* Without anything beside it: every write of the beginning, of the batches and of the end. */
 static void new_key_alone(struct scenario *s) VCK_CAN_WAIT
 {
@@ -120,6 +156,8 @@ static const struct plot plots[] = {
     {"re-attach", again_and_again},
     {"new-key", new_key},
     {"new-key-alone", new_key_alone},
+    {"used-only", used_only},
+    {"gaps", gaps},
 };
 
 /* ---- geometries ---- */

@@ -186,6 +186,54 @@ void scenario_start(struct scenario *s, enum vck_direction direction)
     require(status == VCK_OK, s, "a sweep does not start");
 }
 
+/* What is found in use, granule by granule; the rest loses what it holds. */
+static void draw_used(struct scenario *s, uint32_t granule_sectors, bool *used)
+{
+    for (uint64_t i = 0; i < s->truth.sectors; i++) {
+        used[i] = i % granule_sectors ? used[i - 1] : pick(s, 3) == 0;
+        if (!used[i])
+            truth_unused(&s->truth, i, s->disk->event_count);
+    }
+}
+
+static vck_status add_used(struct scenario *s, uint64_t recording, const bool *used) VCK_CAN_WAIT
+{
+    vck_status status = VCK_OK;
+
+    for (uint64_t i = 0; i < s->truth.sectors && status == VCK_OK; i++)
+        if (used[i])
+            status = vck_volume_used_add(s->volume, recording, i * s->truth.sector_bytes,
+                                         s->truth.sector_bytes);
+    return status;
+}
+
+void scenario_start_used(struct scenario *s)
+{
+    uint32_t granule_sectors = 1u << pick(s, 3);
+    bool *used = calloc(s->truth.sectors, sizeof *used);
+    uint64_t recording = 0;
+    vck_status status;
+
+    if (!used)
+        abort();
+    run_to_boundary(s);
+    s->disk->inline_mode = true;
+    status = vck_volume_used_begin(s->volume, granule_sectors * s->truth.sector_bytes, &recording);
+    s->disk->inline_mode = false;
+    draw_used(s, granule_sectors, used);
+    for (unsigned i = 0; i < 2; i++)
+        random_request(s);
+    scenario_quiesce(s);
+    s->disk->inline_mode = true;
+    if (status == VCK_OK)
+        status = add_used(s, recording, used);
+    if (status == VCK_OK)
+        status = vck_volume_used_start(s->volume, recording);
+    s->disk->inline_mode = false;
+    free(used);
+    require(status == VCK_OK, s, "a sweep of what is used does not start");
+}
+
 void scenario_rekey(struct scenario *s, bool back)
 {
     vck_status status;
@@ -286,6 +334,27 @@ void scenario_write(struct scenario *s, uint64_t first, uint64_t count)
     scenario_quiesce(s);
     issue(s, &s->users[0], VCK_REQUEST_WRITE, first, count, 0);
     scenario_quiesce(s);
+}
+
+void scenario_press(struct scenario *s, unsigned steps)
+{
+    struct vck_volume_status status;
+
+    for (unsigned i = 0; i < steps && !s->failure; i++) {
+        struct user *u = &s->users[pick(s, USERS_MAX)];
+        uint64_t sector;
+
+        vck_volume_query(s->volume, &status);
+        sector = status.hot_first_sector + pick(s, status.hot_sectors + 1);
+        if (!u->active && pick(s, 3) == 0 && sector < s->truth.sectors &&
+            is_free_range(s, sector, 1))
+            issue(s, u, VCK_REQUEST_WRITE, sector, 1, VCK_REQUEST_FUA);
+        poll_user(s, u);
+        if (pick(s, 3) == 0)
+            poll_sweep(s);
+        if (s->disk->held_count)
+            crash_disk_complete(s->disk, pick(s, s->disk->held_count));
+    }
 }
 
 void scenario_flush(struct scenario *s)

@@ -56,6 +56,9 @@ void scenario_run(struct scenario *s, unsigned steps) VCK_CAN_WAIT;
 /* The pieces, for scenarios with a plot. */
 void scenario_quiesce(struct scenario *s) VCK_CAN_WAIT;
 void scenario_start(struct scenario *s, enum vck_direction direction) VCK_CAN_WAIT;
+/* Encrypts what is used of it, which is drawn; some of the rest is written to while that is found
+ * out. Not while a rekey is open. */
+void scenario_start_used(struct scenario *s) VCK_CAN_WAIT;
 void scenario_pause(struct scenario *s) VCK_CAN_WAIT;
 void scenario_reattach(struct scenario *s) VCK_CAN_WAIT;
 /* With the sweep's operations held: until the boundary has passed `batches` batches. */
@@ -63,6 +66,8 @@ void scenario_sweep(struct scenario *s, unsigned batches) VCK_CAN_WAIT;
 /* A write or flush in inline mode. */
 void scenario_write(struct scenario *s, uint64_t first, uint64_t count) VCK_CAN_WAIT;
 void scenario_flush(struct scenario *s) VCK_CAN_WAIT;
+/* Durable writes into what the sweep holds, step by step beside it. */
+void scenario_press(struct scenario *s, unsigned steps);
 /* Detached cleanly, another implementation moves the boundary and writes generation 0; attached
  * again. The history begins anew. */
 void scenario_foreign(struct scenario *s, bool first_replica_only) VCK_CAN_WAIT;

@@ -90,6 +90,11 @@ void truth_flushed(struct truth *t, size_t issued, size_t now)
         }
 }
 
+void truth_unused(struct truth *t, uint64_t sector, size_t now)
+{
+    *add(t, sector) = (struct version){VERSION_ANYTHING, t->next_number, now, now, now};
+}
+
 void truth_settle(struct truth *t)
 {
     for (uint64_t i = 0; i < t->sectors; i++) {

@@ -43,6 +43,8 @@ void truth_issue(struct truth *t, uint64_t first, uint64_t count, enum version_k
 void truth_acknowledge(struct truth *t, uint64_t first, uint64_t count, size_t now, bool durable);
 /* A flush that was issued at `issued` has been acknowledged. */
 void truth_flushed(struct truth *t, size_t issued, size_t now);
+/* Nobody uses the sector any more: until it is written it may hold anything. */
+void truth_unused(struct truth *t, uint64_t sector, size_t now);
 /* The history begins anew: only the newest version remains, durable. */
 void truth_settle(struct truth *t);
 /* Whether the sector may hold this after a cut at `cut`. */
