@@ -36,6 +36,9 @@ enum vck_code {
     VCK_CODE_ERASE_KEYS = 0x0022a044,
     VCK_CODE_SUSPEND = 0x0022a048,
     VCK_CODE_WAKE = 0x0022a04c,
+    VCK_CODE_RECORD_USED = 0x0022a050,
+    VCK_CODE_ADD_USED = 0x0022a054,
+    VCK_CODE_START_ENCRYPT_USED = 0x0022a058,
     VCK_CODE_REKEY = 0x0022a060,
     VCK_CODE_REKEY_BACK = 0x0022a064,
     VCK_CODE_READ_METADATA = 0x0022a070,
@@ -52,7 +55,7 @@ struct vck_code_info {
     enum vck_message_type response;
 };
 
-#define VCK_CODE_COUNT 23u
+#define VCK_CODE_COUNT 26u
 
 /* All codes, in the order above. Static. */
 extern const struct vck_code_info vck_code_table[VCK_CODE_COUNT];

@@ -51,6 +51,8 @@ enum vck_message_type {
     VCK_MESSAGE_WAKE_REQUEST,
     VCK_MESSAGE_METADATA_REQUEST,
     VCK_MESSAGE_METADATA_RESPONSE,
+    VCK_MESSAGE_USED_RECORDING,
+    VCK_MESSAGE_USED_REQUEST,
     VCK_MESSAGE_TYPE_COUNT
 };
 
@@ -90,6 +92,8 @@ struct vck_msg_volume_status {
     bool rekeying; /* direction: to the new key, or back */
     uint64_t rekeyed_sector;
     bool is_suspended;
+    bool used_only;
+    uint64_t skipped_sectors;
 };
 
 struct vck_msg_progress_event {
@@ -211,6 +215,19 @@ struct vck_msg_metadata_response {
     struct vck_bytes metadata; /* what is data of the volume is zeroes */
 };
 
+struct vck_msg_used_recording {
+    uint64_t recording;
+};
+
+#define VCK_MSG_RANGE_BYTES      16u /* u64 little-endian: offset and size, in bytes */
+#define VCK_MSG_RANGES_BYTES_MAX 32768u
+
+struct vck_msg_used_request {
+    const char *volume_path;
+    uint64_t recording;
+    struct vck_bytes ranges; /* optional, of the data region */
+};
+
 /* What is wrong with a message, for an explanation. */
 enum vck_message_fault_kind {
     VCK_MESSAGE_NO_FAULT = 0,
@@ -289,6 +306,8 @@ VCK_MESSAGE_FUNCTIONS(keys_response, VCK_MESSAGE_KEYS_RESPONSE)
 VCK_MESSAGE_FUNCTIONS(wake_request, VCK_MESSAGE_WAKE_REQUEST)
 VCK_MESSAGE_FUNCTIONS(metadata_request, VCK_MESSAGE_METADATA_REQUEST)
 VCK_MESSAGE_FUNCTIONS(metadata_response, VCK_MESSAGE_METADATA_RESPONSE)
+VCK_MESSAGE_FUNCTIONS(used_recording, VCK_MESSAGE_USED_RECORDING)
+VCK_MESSAGE_FUNCTIONS(used_request, VCK_MESSAGE_USED_REQUEST)
 
 VCK_END_DECLS
 

@@ -29,6 +29,16 @@ vck_status control_explain(struct vck_explanation *why, vck_status status, const
 /* Encodes the response; SIZE_MISMATCH when it does not fit. */
 VCK_CHECKED vck_status control_respond(struct control_request *r, const void *message);
 
+/* An empty map, unless status says otherwise. */
+VCK_CHECKED vck_status control_respond_empty(struct control_request *r, vck_status status);
+
+/* What a refused start or pause means for this volume, where the status alone says little. Returns
+ * status. */
+vck_status control_explain_sweep(struct control_request *r, struct vck_volume *volume,
+                                 vck_status status);
+/* Whether the host lets it be encrypted now. */
+VCK_CHECKED vck_status control_may_encrypt(struct control_request *r, struct vck_volume *volume);
+
 /* One at a time may prepare, attach or detach the volume of a path. */
 struct control_claim {
     struct vck_link link;
@@ -96,6 +106,12 @@ VCK_CHECKED vck_status control_erase_keys(struct control_request *r,
                                           const void *message) VCK_CAN_WAIT;
 VCK_CHECKED vck_status control_read_metadata(struct control_request *r,
                                              const void *message) VCK_CAN_WAIT;
+VCK_CHECKED vck_status control_record_used(struct control_request *r,
+                                           const void *message) VCK_CAN_WAIT;
+VCK_CHECKED vck_status control_add_used(struct control_request *r,
+                                        const void *message) VCK_CAN_WAIT;
+VCK_CHECKED vck_status control_start_used(struct control_request *r,
+                                          const void *message) VCK_CAN_WAIT;
 VCK_CHECKED vck_status control_bench(struct control_request *r, const void *message) VCK_CAN_WAIT;
 
 #endif

@@ -132,7 +132,7 @@ vck_status control_respond(struct control_request *r, const void *message)
     return status;
 }
 
-static vck_status respond_empty(struct control_request *r, vck_status status)
+vck_status control_respond_empty(struct control_request *r, vck_status status)
 {
     const struct vck_msg_empty empty = {0};
 
@@ -176,6 +176,8 @@ static vck_status get_status(struct control_request *r, const void *message) VCK
         .rekeyed_sector = status.rekeyed_sectors,
         .error = status.error,
         .is_suspended = status.is_suspended,
+        .used_only = status.is_used_only,
+        .skipped_sectors = status.skipped_sectors,
     };
     result = control_respond(r, &response);
     vck_volume_release(volume);
@@ -299,8 +301,8 @@ static vck_status get_last_error(struct control_request *r, const void *message)
 /* ---- the sweep ---- */
 
 /* What a refused start or pause means for this volume, where the status alone says little. */
-static vck_status explain_sweep(struct control_request *r, struct vck_volume *volume,
-                                vck_status status)
+vck_status control_explain_sweep(struct control_request *r, struct vck_volume *volume,
+                                 vck_status status)
 {
     struct vck_volume_status now;
 
@@ -347,7 +349,7 @@ static vck_status explain_rekey(struct control_request *r, struct vck_volume *vo
                                now.damaged_chunks, vck_volume_path(volume));
     if (status == VCK_NOT_FOUND)
         return control_explain(&r->why, status, "%s is not being rekeyed", vck_volume_path(volume));
-    return explain_sweep(r, volume, status);
+    return control_explain_sweep(r, volume, status);
 }
 
 enum sweep_verb {
@@ -359,16 +361,20 @@ enum sweep_verb {
     SWEEP_REKEY_BACK,
 };
 
+vck_status control_may_encrypt(struct control_request *r, struct vck_volume *volume)
+{
+    return r->host->ops->before_encrypt ? r->host->ops->before_encrypt(r->host, volume, &r->why)
+                                        : VCK_OK;
+}
+
 static vck_status start_encrypting(struct control_request *r,
                                    struct vck_volume *volume) VCK_CAN_WAIT
 {
-    vck_status status = VCK_OK;
+    vck_status status = control_may_encrypt(r, volume);
 
-    if (r->host->ops->before_encrypt)
-        status = r->host->ops->before_encrypt(r->host, volume, &r->why);
     if (status)
         return status;
-    return explain_sweep(r, volume, vck_volume_start(volume, VCK_ENCRYPTING));
+    return control_explain_sweep(r, volume, vck_volume_start(volume, VCK_ENCRYPTING));
 }
 
 static vck_status move_sweep(struct control_request *r, const void *message,
@@ -385,13 +391,13 @@ static vck_status move_sweep(struct control_request *r, const void *message,
         status = start_encrypting(r, volume);
         break;
     case SWEEP_DECRYPT:
-        status = explain_sweep(r, volume, vck_volume_start(volume, VCK_DECRYPTING));
+        status = control_explain_sweep(r, volume, vck_volume_start(volume, VCK_DECRYPTING));
         break;
     case SWEEP_RESUME:
-        status = explain_sweep(r, volume, vck_volume_resume(volume));
+        status = control_explain_sweep(r, volume, vck_volume_resume(volume));
         break;
     case SWEEP_PAUSE:
-        status = explain_sweep(r, volume, vck_volume_pause(volume));
+        status = control_explain_sweep(r, volume, vck_volume_pause(volume));
         break;
     case SWEEP_REKEY:
         status = explain_rekey(r, volume, vck_volume_rekey(volume));
@@ -401,7 +407,7 @@ static vck_status move_sweep(struct control_request *r, const void *message,
         break;
     }
     vck_volume_release(volume);
-    return respond_empty(r, status);
+    return control_respond_empty(r, status);
 }
 
 static vck_status start_encrypt(struct control_request *r, const void *message) VCK_CAN_WAIT
@@ -442,7 +448,7 @@ static vck_status pause_os_volume(struct control_request *r, const void *message
     (void)message;
     for (uint32_t i = 0; vck_registry_at(r->host->registry, i, &volume) == VCK_OK; i++) {
         if (vck_volume_is_os_volume(volume)) {
-            vck_status status = explain_sweep(r, volume, vck_volume_pause(volume));
+            vck_status status = control_explain_sweep(r, volume, vck_volume_pause(volume));
 
             if (result == VCK_NOT_FOUND || status)
                 result = status;
@@ -464,7 +470,7 @@ static vck_status set_rate(struct control_request *r, const void *message) VCK_C
         return status;
     vck_volume_set_rate(volume, request->mib_per_s);
     vck_volume_release(volume);
-    return respond_empty(r, VCK_OK);
+    return control_respond_empty(r, VCK_OK);
 }
 
 /* ---- suspending ---- */
@@ -498,7 +504,7 @@ static vck_status suspend(struct control_request *r, const void *message) VCK_CA
     else
         status = explain_suspend(r, volume, vck_volume_suspend(volume));
     vck_volume_release(volume);
-    return respond_empty(r, status);
+    return control_respond_empty(r, status);
 }
 
 static vck_status wake(struct control_request *r, const void *message) VCK_CAN_WAIT
@@ -520,7 +526,7 @@ static vck_status wake(struct control_request *r, const void *message) VCK_CAN_W
     if (why)
         control_explain(&r->why, status, "%s: %s", vck_volume_path(volume), why);
     vck_volume_release(volume);
-    return respond_empty(r, status);
+    return control_respond_empty(r, status);
 }
 
 /* ---- detaching ---- */
@@ -584,7 +590,7 @@ static vck_status detach(struct control_request *r, const void *message) VCK_CAN
         control_unclaim(r, claim);
     }
     vck_volume_release(volume);
-    return respond_empty(r, status);
+    return control_respond_empty(r, status);
 }
 
 void vck_control_detach_all(struct vck_control_host *host, bool os_volumes_too)
@@ -639,6 +645,9 @@ static const struct handler handlers[VCK_CODE_COUNT] = {
     {VCK_CODE_ERASE_KEYS, control_erase_keys},
     {VCK_CODE_SUSPEND, suspend},
     {VCK_CODE_WAKE, wake},
+    {VCK_CODE_RECORD_USED, control_record_used},
+    {VCK_CODE_ADD_USED, control_add_used},
+    {VCK_CODE_START_ENCRYPT_USED, control_start_used},
     {VCK_CODE_REKEY, rekey},
     {VCK_CODE_REKEY_BACK, rekey_back},
     {VCK_CODE_READ_METADATA, control_read_metadata},
@@ -662,6 +671,7 @@ union request_message {
     struct vck_msg_keys_request keys;
     struct vck_msg_wake_request wake;
     struct vck_msg_metadata_request metadata;
+    struct vck_msg_used_request used;
 };
 
 static vck_status decode(struct control_request *r, uint8_t *request, size_t size_bytes,

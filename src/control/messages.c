@@ -30,7 +30,8 @@ static const struct message_field volume_status_fields[] = {
     U64(volume_status, damaged_chunks, false),   U32(volume_status, rate_mib_s, false),
     U64(volume_status, bytes_per_s, false),      TEXT(volume_status, error, false),
     BOOL(volume_status, rekeying, false),        U64(volume_status, rekeyed_sector, false),
-    BOOL(volume_status, is_suspended, false),
+    BOOL(volume_status, is_suspended, false),    BOOL(volume_status, used_only, false),
+    U64(volume_status, skipped_sectors, false),
 };
 
 static const struct message_field progress_event_fields[] = {
@@ -144,6 +145,16 @@ static const struct message_field metadata_response_fields[] = {
     BYTES(metadata_response, metadata, true, VCK_MSG_METADATA_BYTES_MAX),
 };
 
+static const struct message_field used_recording_fields[] = {
+    U64(used_recording, recording, true),
+};
+
+static const struct message_field used_request_fields[] = {
+    PATH(used_request, volume_path, true),
+    U64(used_request, recording, true),
+    BYTES(used_request, ranges, false, VCK_MSG_RANGES_BYTES_MAX),
+};
+
 #define CHECK_SIZE(msg) _Static_assert(sizeof(struct vck_msg_##msg) <= MESSAGE_BYTES_MAX, #msg)
 CHECK_SIZE(volume_status);
 CHECK_SIZE(prepare_request);
@@ -176,6 +187,8 @@ static const struct message_shape shapes[VCK_MESSAGE_TYPE_COUNT] = {
     [VCK_MESSAGE_WAKE_REQUEST] = SHAPE(wake_request),
     [VCK_MESSAGE_METADATA_REQUEST] = SHAPE(metadata_request),
     [VCK_MESSAGE_METADATA_RESPONSE] = SHAPE(metadata_response),
+    [VCK_MESSAGE_USED_RECORDING] = SHAPE(used_recording),
+    [VCK_MESSAGE_USED_REQUEST] = SHAPE(used_request),
 };
 
 const struct message_shape message_entry_shape = SHAPE(volume_entry);
