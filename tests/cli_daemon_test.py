@@ -102,6 +102,46 @@ def attach_and_detach():
         vck("status", "--json", "image", code=NOT_FOUND)
 
 
+def names_in(value):
+    """Of all members, at any depth."""
+    if isinstance(value, dict):
+        return set(value).union(*map(names_in, value.values()))
+    return set().union(*map(names_in, value)) if isinstance(value, list) else set()
+
+
+@tap.test
+def json_is_documented():
+    """--json of every verb is JSON, and the manual names each member that is in it"""
+    manual = (Path(__file__).resolve().parent.parent / "docs/man/vck.1").read_text()
+    items = re.split(r"^\.It ", manual.split(".Sh JSON\n")[1].split("\n.Sh ")[0], flags=re.M)[1:]
+    documented = {item.split("\n")[0]: set(re.findall(r"\.Li (\w+)", item)) for item in items}
+
+    def look(item, *arguments):
+        told = names_in(json.loads(vck(*arguments, "--json")))
+        assert told and told <= documented[item], f"{item}: {told - documented[item]}"
+        return told
+
+    make_volume()
+    Path("other").write_bytes(bytes(4 * MIB))
+    Path("passphrase").write_text("a passphrase for a slot")
+    os.chmod("passphrase", 0o600)
+    look("prepare", "prepare", "--vmk-file", "key", "other")
+    vck("key", "add", "--vmk-file", "key", "--new-key-file", "passphrase", "--kdf-memory", "64M",
+        "--kdf-passes", 3, "image")
+    look("key list", "key", "list", "image")
+    look("key test", "key", "test", "--key-file", "passphrase", "image")
+    look("check", "check", "image")
+    with daemon():
+        told = look("attach", "attach", "--vmk-file", "key", "image")
+        assert told == documented["attach"]
+        for verb in ("status", "list", "map", "info", "bench"):
+            arguments = ["--size", "1M"] if verb == "bench" else [] if verb == "list" else ["image"]
+            if verb == "map":
+                arguments += ["--vmk-file", "key"]
+            look(verb, verb, *arguments)
+        assert look("info", "info", "--vmk-file", "key", "image") > {"replicas", "generation"}
+
+
 @tap.test
 def attach_twice():
     """a volume attached twice is refused with its own status, and goes on being served"""

@@ -129,6 +129,18 @@ if VCK_PROT:
 
 
 @tap.test
+def json_members():
+    """vck.1 names every member that a source writes for --json"""
+    sources = [*(ROOT / "products/vck").glob("*.c")]
+    written = set(re.findall(r'\bjson_\w+\(&?json, "(\w+)"',
+                             "".join(source.read_text() for source in sources)))
+    manual = (ROOT / "docs/man/vck.1").read_text()
+    assert len(written) > 50 and "volume" in written, written
+    missing = written - set(re.findall(r"\.Li (\w+)", manual))
+    assert missing == set(), missing
+
+
+@tap.test
 def daemon_options():
     """vckd: --help and vckd.8 have the same options"""
     if not VCKD:
