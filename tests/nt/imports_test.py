@@ -5,7 +5,9 @@ BUILD_DIR."""
 import importlib.machinery
 import importlib.util
 import os
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -59,6 +61,24 @@ def missing_is_found():
     assert WINE.module("ntoskrnl.exe").problem("ExAllocatePool2") == "missing"
     assert WINE.module("ntoskrnl.exe").problem("IoCreateDevice") is None
     assert WINE.module("nosuchmodule.sys") is None
+
+
+@tap.test
+def builds_end():
+    """a build goes on where nothing is missing, and ends with the names where something is"""
+    driver = str(next(path for path in drivers() if path.name == "vck.sys"))
+
+    def build(*words):
+        with tempfile.TemporaryDirectory() as folder:
+            stamp = Path(folder) / "stamp"
+            done = subprocess.run([ROOT / "tools/wine-imports", "--stamp", stamp, *words, driver],
+                                  stdout=subprocess.PIPE, text=True, check=False)
+            return done.returncode, done.stdout, stamp.exists()
+
+    assert build("--supplied", str(VERIFIER)) == (0, "", True)
+    code, text, is_stamped = build("--supplied", driver)
+    assert code == 1 and not is_stamped, (code, is_stamped)
+    assert "vck.sys: ntoskrnl.exe!IoAttachDeviceToDeviceStackSafe: stub" in text, text
 
 
 tap.main()
