@@ -319,16 +319,16 @@ static void withdraw_unload(void) VCK_CAN_WAIT
 static vck_status before_encrypt(struct vck_control_host *control, struct vck_volume *volume,
                                  struct vck_explanation *ret_why) VCK_CAN_WAIT
 {
-    struct policy_settings settings;
+    struct policy_settings settings = {0};
+    bool is_os_volume = vck_volume_is_os_volume(volume);
     vck_status status;
 
     (void)control;
-    if (!vck_volume_is_os_volume(volume))
-        return VCK_OK;
-    policy_read(&settings);
+    if (is_os_volume)
+        policy_read(&settings);
     look_at_usage(volume, &settings);
     status = policy_may_encrypt(&settings, ret_why);
-    if (status == VCK_OK)
+    if (status == VCK_OK && is_os_volume)
         withdraw_unload();
     return status;
 }

@@ -223,6 +223,24 @@ void driver_start_device(struct driver_fixture *f)
     assert_int_equal(pnp(f, IRP_MN_START_DEVICE), STATUS_SUCCESS);
 }
 
+NTSTATUS driver_use_device(struct driver_fixture *f, DEVICE_USAGE_NOTIFICATION_TYPE type,
+                           bool in_path)
+{
+    struct driver_call *call = calloc(1, sizeof(*call));
+    PIO_STACK_LOCATION next = begin_call(call, f->disk->device, IRP_MJ_PNP);
+    NTSTATUS status;
+
+    next->MinorFunction = IRP_MN_DEVICE_USAGE_NOTIFICATION;
+    next->Parameters.UsageNotification.Type = type;
+    next->Parameters.UsageNotification.InPath = in_path;
+    call->irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
+    call->irp->AssociatedIrp.SystemBuffer = NULL;
+    go(call, f->disk->device);
+    status = (NTSTATUS)driver_await(call);
+    free(call);
+    return status;
+}
+
 void driver_remove_device(struct driver_fixture *f)
 {
     assert_int_equal(pnp(f, IRP_MN_REMOVE_DEVICE), STATUS_SUCCESS);

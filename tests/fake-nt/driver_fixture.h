@@ -44,6 +44,9 @@ void driver_unload(struct driver_fixture *f) VCK_CAN_WAIT;
 /* The disk's stack gets a filter from AddDevice and starts; and loses it. */
 void driver_add_device(struct driver_fixture *f) VCK_CAN_WAIT;
 void driver_start_device(struct driver_fixture *f) VCK_CAN_WAIT;
+/* Tells the stack that a file of the system's is, or is no longer, on it: the status. */
+NTSTATUS driver_use_device(struct driver_fixture *f, DEVICE_USAGE_NOTIFICATION_TYPE type,
+                           bool in_path) VCK_CAN_WAIT;
 void driver_remove_device(struct driver_fixture *f) VCK_CAN_WAIT;
 /* Checks that nothing is left. */
 void driver_end(struct driver_fixture *f) VCK_CAN_WAIT;

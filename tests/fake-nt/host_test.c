@@ -426,11 +426,37 @@ static void settings_against_encrypting(void **state) VCK_NO_ANALYSIS
     fake_system.registry[0].value = values[0];
     decrypt(f, "D:");
     assert_int_equal(request(f, VCK_CODE_DETACH, "D:"), 0);
-    /* Data volumes hold no such files. */
+    /* The settings do not concern data volumes. */
     assert_int_equal(driver_prepare(f, "D:", false), 0);
     encrypt(f, "D:");
     decrypt(f, "D:");
     assert_int_equal(request(f, VCK_CODE_DETACH, "D:"), 0);
+}
+
+/* They may be put onto any volume: before there is ciphertext, and not after. */
+static void files_against_encrypting(void **state) VCK_NO_ANALYSIS
+{
+    static const DEVICE_USAGE_NOTIFICATION_TYPE types[] = {DeviceUsageTypeHibernation,
+                                                           DeviceUsageTypeDumpFile};
+    struct driver_fixture *f = *state;
+
+    driver_add_device(f);
+    driver_start_device(f);
+    for (int is_os_volume = 0; is_os_volume < 2; is_os_volume++) {
+        assert_int_equal(driver_prepare(f, "D:", is_os_volume != 0), 0);
+        for (size_t i = 0; i < VCK_ARRAY_COUNT(types); i++) {
+            assert_int_equal(driver_use_device(f, types[i], true), STATUS_SUCCESS);
+            assert_int_equal(request(f, VCK_CODE_START_ENCRYPT, "D:"), 0xC00000BB);
+            assert_int_equal(status_of(f, "D:").state, VCK_STATE_IDLE);
+            assert_int_equal(driver_use_device(f, types[i], false), STATUS_SUCCESS);
+        }
+        encrypt(f, "D:");
+        assert_int_equal(driver_use_device(f, types[0], true), STATUS_UNSUCCESSFUL);
+        assert_int_equal(driver_use_device(f, types[1], true), STATUS_UNSUCCESSFUL);
+        decrypt(f, "D:");
+        assert_int_equal(request(f, VCK_CODE_DETACH, "D:"), 0);
+    }
+    driver_remove_device(f);
 }
 
 /* ---- the end ---- */
@@ -496,6 +522,7 @@ int main(void)
         TEST(detach_all_insists),
         TEST(os_volume),
         TEST(settings_against_encrypting),
+        TEST(files_against_encrypting),
         TEST(shutdown_rests_the_sweep),
         TEST(unload_with_volumes),
     };
