@@ -192,6 +192,7 @@ static vck_status begin_detach(struct filter *filter)
 
 static void take_out_of_stack(struct filter *filter) VCK_CAN_WAIT
 {
+    __atomic_store_n(&filter->is_detached, 1, __ATOMIC_RELEASE);
     IoDetachDevice(filter->lower);
     vck_rundown_wait(&filter->dispatches);
     filter_delete(filter);

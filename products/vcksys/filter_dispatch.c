@@ -11,6 +11,17 @@ static NTSTATUS transfer(struct filter *filter, PIRP irp, UCHAR major)
     return filter_pass(filter, irp);
 }
 
+/* Sent by who found the filter in the stack just before it left: a request of the device below, a
+ * CLOSE perhaps, unless that one is gone. */
+static NTSTATUS pass_late(struct filter *filter, PIRP irp, UCHAR major)
+{
+    if (!__atomic_load_n(&filter->is_detached, __ATOMIC_ACQUIRE))
+        return filter_complete(irp, STATUS_DELETE_PENDING, 0);
+    if (major == IRP_MJ_WRITE && filter_refuses_writes(filter))
+        return filter_complete(irp, STATUS_MEDIA_WRITE_PROTECTED, 0);
+    return filter_pass(filter, irp);
+}
+
 /* Power, shutdown, WMI, create, cleanup, close and what there may be one day concern the device
  * below alone; since Windows Vista a power IRP is passed on like any other. */
 NTSTATUS filter_dispatch(PDEVICE_OBJECT device, PIRP irp)
@@ -20,7 +31,7 @@ NTSTATUS filter_dispatch(PDEVICE_OBJECT device, PIRP irp)
     NTSTATUS nt_status;
 
     if (!vck_rundown_acquire(&filter->dispatches))
-        return filter_complete(irp, STATUS_DELETE_PENDING, 0);
+        return pass_late(filter, irp, major);
     switch (major) {
     case IRP_MJ_READ:
     case IRP_MJ_WRITE:

@@ -73,7 +73,8 @@ struct filter {
     struct binding *binding;   /* under state, or with `bound` */
     bool has_disk;
     bool is_leaving;
-    struct lane *lanes; /* atomic: binding->lanes */
+    uint32_t is_detached; /* atomic: out of the stack, whose device stays */
+    struct lane *lanes;   /* atomic: binding->lanes */
     struct vck_irp_queue queue;
     struct vck_spinlock idle_lock;
     struct vck_link idle;      /* lanes without an IRP, the last used first */

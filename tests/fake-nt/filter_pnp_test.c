@@ -104,6 +104,50 @@ static void ways_around_the_volume_are_closed(void **state) VCK_CAN_WAIT
     fixture_end(&f);
 }
 
+/* ---- out of the stack ---- */
+
+static void detach_entry(void *context) VCK_NO_ANALYSIS
+{
+    VCK_ASSERT(filter_detach(context) == VCK_OK);
+}
+
+static void wait_until_run_down(struct vck_rundown *rundown) VCK_CAN_WAIT
+{
+    while (vck_rundown_acquire(rundown)) {
+        vck_rundown_release(rundown);
+        vck_thread_yield();
+    }
+}
+
+/* Who has found the filter in the stack just before it leaves reaches the device below. */
+static void late_requests_are_passed_on(void **state) VCK_CAN_WAIT
+{
+    static const UCHAR majors[] = {IRP_MJ_CLOSE, IRP_MJ_SHUTDOWN, IRP_MJ_FLUSH_BUFFERS};
+    struct filter *filter = NULL;
+    struct vck_thread *thread = NULL;
+    struct fixture f;
+
+    (void)state;
+    fixture_begin(&f, NULL);
+    assert_int_equal(filter_attach_to(f.disk->device, &filter), VCK_OK);
+    assert_true(vck_rundown_acquire(&filter->dispatches));
+    assert_int_equal(vck_thread_create(detach_entry, filter, VCK_THREAD_NORMAL, "detach", &thread),
+                     VCK_OK);
+    wait_until_run_down(&filter->dispatches);
+    for (size_t i = 0; i < VCK_ARRAY_COUNT(majors); i++) {
+        uint32_t before = f.disk->counts[majors[i]];
+        struct sent sent = {0};
+
+        (void)sent_begin(&f, &sent, majors[i]);
+        (void)IoCallDriver(filter_device(filter), sent.irp);
+        assert_int_equal(sent_await(&sent), STATUS_SUCCESS);
+        assert_int_equal(f.disk->counts[majors[i]], before + 1);
+    }
+    vck_rundown_release(&filter->dispatches);
+    vck_thread_join(thread);
+    fixture_end(&f);
+}
+
 /* ---- start and removal ---- */
 
 static void volumes_are_bound_before_start_completes(void **state) VCK_CAN_WAIT
@@ -347,6 +391,7 @@ int main(void)
         cmocka_unit_test(short_answers_stay_short),
         cmocka_unit_test(places_are_translated),
         cmocka_unit_test(ways_around_the_volume_are_closed),
+        cmocka_unit_test(late_requests_are_passed_on),
         cmocka_unit_test(volumes_are_bound_before_start_completes),
         cmocka_unit_test(surprise_removal_ends_the_volume),
         cmocka_unit_test(removal_waits_for_requests_and_references),
