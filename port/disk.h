@@ -5,7 +5,8 @@
  * submit returns, possibly later from another thread or from DISPATCH level.
  *
  * A disk reports errors; it never retries and never hides one. After an error from FLUSH what is
- * durable is unknown.
+ * durable is unknown, and it may be said only once: what a system could not write it forgets when
+ * it has told of it, whoever asked. So whoever flushes has to look at flush_failed as well.
  */
 #ifndef VCK_PORT_DISK_H
 #define VCK_PORT_DISK_H
@@ -53,7 +54,8 @@ struct vck_disk_ops {
     void (*close)(struct vck_disk *disk);
 };
 
-/* Embedded as the first member of each port's disk. Fields are set at open and then constant. */
+/* Embedded as the first member of each port's disk. Fields are set at open and then constant, but
+ * for flush_failed. */
 struct vck_disk {
     const struct vck_disk_ops *ops;
     uint64_t size_bytes;        /* at open */
@@ -62,7 +64,8 @@ struct vck_disk {
     uint32_t alignment_bytes;   /* of buffers; 1 when any will do */
     bool read_only;
     bool can_discard;
-    char name[256]; /* for messages: the path or URI */
+    char name[256];        /* for messages: the path or URI */
+    uint32_t flush_failed; /* atomic; not 0: a flush of somebody's has failed since the open */
 };
 
 VCK_END_DECLS

@@ -34,6 +34,10 @@ VCK_CHECKED vck_status vck_disk_write(struct vck_disk *disk, uint64_t offset_byt
                                       const void *buffer, uint64_t size_bytes) VCK_CAN_WAIT;
 VCK_CHECKED vck_status vck_disk_flush(struct vck_disk *disk) VCK_CAN_WAIT;
 
+/* What a flush that ended with status is worth: IO in place of OK when another one has failed since
+ * the disk was opened, which may have been told what this one was not. DISPATCH. */
+VCK_CHECKED vck_status vck_disk_flushed(const struct vck_disk *disk, vck_status status);
+
 /* Ends use of a disk and frees it; accepts NULL. */
 void vck_disk_close(struct vck_disk *disk VCK_TAKES);
 

@@ -26,7 +26,9 @@
 struct file_disk {
     struct vck_disk disk;
     struct disk_workers workers;
+    struct disk_sync sync;
     int fd;
+    bool is_direct;
     bool is_block_device;
 };
 
@@ -75,15 +77,6 @@ static vck_status write_all(int fd, uint64_t offset_bytes, const uint8_t *buffer
     return VCK_OK;
 }
 
-static vck_status flush(int fd)
-{
-    int result;
-    do
-        result = fdatasync(fd);
-    while (result != 0 && errno == EINTR);
-    return result == 0 ? VCK_OK : vck_posix_disk_status(errno);
-}
-
 /* A file that was cut since must not grow again behind its owner's back. Seeking tells the size
  * without having looked at the file's times: after a stat the kernel stamps the next write with a
  * finer clock, which costs more than the question. Nobody uses the file position. */
@@ -98,20 +91,22 @@ static vck_status check_end(const struct file_disk *file, uint64_t end_bytes)
     return (uint64_t)size_bytes < end_bytes ? VCK_IO : VCK_OK;
 }
 
-static vck_status write_io(const struct file_disk *file, const struct vck_disk_io *io)
+/* Through the page cache a write that is to be durable at once would also hear of others' pages. */
+static vck_status write_io(struct file_disk *file, const struct vck_disk_io *io)
 {
     size_t size_bytes = (size_t)io->size_bytes;
     bool is_durable = (io->flags & VCK_DISK_FUA) != 0;
     vck_status status = check_end(file, io->offset_bytes + io->size_bytes);
     if (status != VCK_OK)
         return status;
-    status =
-        write_all(file->fd, io->offset_bytes, io->buffer, size_bytes, is_durable ? RWF_DSYNC : 0);
-    /* A file system without the flag refuses it before it writes. */
-    if (status != VCK_UNSUPPORTED || !is_durable)
-        return status;
+    if (is_durable && file->is_direct) {
+        status = write_all(file->fd, io->offset_bytes, io->buffer, size_bytes, RWF_DSYNC);
+        /* A file system without the flag refuses it before it writes. */
+        if (status != VCK_UNSUPPORTED)
+            return status;
+    }
     status = write_all(file->fd, io->offset_bytes, io->buffer, size_bytes, 0);
-    return status == VCK_OK ? flush(file->fd) : status;
+    return status == VCK_OK && is_durable ? vck_posix_sync(&file->sync, file->fd) : status;
 }
 
 static vck_status discard(const struct file_disk *file, uint64_t offset_bytes, uint64_t size_bytes)
@@ -138,7 +133,7 @@ static vck_status perform(struct vck_disk *disk, struct vck_disk_io *io)
     case VCK_DISK_WRITE:
         return write_io(file, io);
     case VCK_DISK_FLUSH:
-        return flush(file->fd);
+        return vck_posix_sync(&file->sync, file->fd);
     case VCK_DISK_DISCARD:
         return discard(file, io->offset_bytes, io->size_bytes);
     }
@@ -175,6 +170,7 @@ static void close_disk(struct vck_disk *disk)
 {
     struct file_disk *file = file_disk(disk);
     vck_posix_workers_fini(&file->workers);
+    vck_posix_sync_fini(&file->sync);
     if (file->fd >= 0)
         close(file->fd);
     vck_free(file);
@@ -369,6 +365,7 @@ static vck_status set_geometry(struct file_disk *file, const char *path, uint32_
         file->disk.can_discard = !file->disk.read_only;
         settle_direct(file);
     }
+    file->is_direct = is_direct(file);
     vck_status status = read_size(file, &file->disk.size_bytes);
     if (status != VCK_OK)
         return vck_posix_explain(ret_error, status, errno, "cannot read the size of %s", path);
@@ -408,6 +405,7 @@ vck_status vck_posix_file_open(const char *path, const struct vck_posix_disk_opt
     file->disk.read_only = (options->flags & VCK_POSIX_DISK_READ_ONLY) != 0;
     strncpy(file->disk.name, path, sizeof(file->disk.name) - 1);
     vck_posix_workers_init(&file->workers, &file->disk, perform, WORKER_COUNT);
+    vck_posix_sync_init(&file->sync, fdatasync, &file->disk.flush_failed);
     status = prepare(file, path, options, &st, ret_error);
     if (status != VCK_OK) {
         close_disk(&file->disk);

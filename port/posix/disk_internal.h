@@ -40,6 +40,29 @@ void vck_posix_workers_fini(struct disk_workers *workers);
 /* Checks the io, performs it here or on a thread, and calls done. PASSIVE. */
 void vck_posix_workers_submit(struct disk_workers *workers, struct vck_disk_io *io);
 
+/*
+ * Whoever waits for a file to be durable: one of them asks the kernel, and all that came before it
+ * asked take its answer. `lock` covers everything below it.
+ */
+struct disk_sync {
+    int (*ask)(int fd);   /* fdatasync, or a test's */
+    uint32_t *has_failed; /* set to 1, atomically, before anybody else can ask */
+
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    bool is_running;
+    unsigned waiting;
+    uint64_t begun; /* runs are numbered from 1 */
+    uint64_t over;
+    uint64_t last_failed;
+    vck_status failure; /* of that one */
+};
+
+void vck_posix_sync_init(struct disk_sync *sync, int (*ask)(int fd), uint32_t *has_failed);
+void vck_posix_sync_fini(struct disk_sync *sync);
+/* Everything written through fd before is durable, or why not. */
+VCK_CHECKED vck_status vck_posix_sync(struct disk_sync *sync, int fd);
+
 /* What makes an io impossible on this disk, before it is tried: INVALID_DATA (units, alignment),
  * OUT_OF_RANGE, READ_ONLY, UNSUPPORTED. */
 VCK_CHECKED vck_status vck_posix_disk_check(const struct vck_disk *disk,

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include "port/posix/posix.h"
+#include "port/posix/disk_internal.h"
 #include "vck/bytes.h"
 
 #define TAG VCK_TAG('t', 'e', 's', 't')
@@ -522,6 +522,107 @@ static void test_loop_device_of_4096_bytes(void **state) VCK_CAN_WAIT
     test_loop_device(place->path, 4096);
 }
 
+/* A system that is asked whether data is durable, and answers when the test says so. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned asked;
+    unsigned may_answer;
+    unsigned fails; /* the number of the question that fails; 0: none */
+} asking = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static int answer_later(int fd)
+{
+    (void)fd;
+    pthread_mutex_lock(&asking.lock);
+    unsigned mine = ++asking.asked;
+    pthread_cond_broadcast(&asking.changed);
+    while (asking.may_answer < mine)
+        pthread_cond_wait(&asking.changed, &asking.lock);
+    bool fails = asking.fails == mine;
+    pthread_mutex_unlock(&asking.lock);
+    errno = EIO;
+    return fails ? -1 : 0;
+}
+
+static void wait_until_asked(unsigned count)
+{
+    pthread_mutex_lock(&asking.lock);
+    while (asking.asked < count)
+        pthread_cond_wait(&asking.changed, &asking.lock);
+    pthread_mutex_unlock(&asking.lock);
+}
+
+static void let_answer(unsigned count)
+{
+    pthread_mutex_lock(&asking.lock);
+    asking.may_answer = count;
+    pthread_cond_broadcast(&asking.changed);
+    pthread_mutex_unlock(&asking.lock);
+}
+
+struct asker {
+    struct disk_sync *sync;
+    pthread_t thread;
+    vck_status status;
+};
+
+static void *ask(void *argument)
+{
+    struct asker *asker = argument;
+    asker->status = vck_posix_sync(asker->sync, -1);
+    return NULL;
+}
+
+static void begin_asking(struct asker *asker, struct disk_sync *sync)
+{
+    asker->sync = sync;
+    assert_int_equal(pthread_create(&asker->thread, NULL, ask, asker), 0);
+}
+
+static void wait_for_waiting(struct disk_sync *sync, unsigned count)
+{
+    for (bool is_there = false; !is_there; sched_yield()) {
+        pthread_mutex_lock(&sync->lock);
+        is_there = sync->waiting == count;
+        pthread_mutex_unlock(&sync->lock);
+    }
+}
+
+/* Who comes while somebody asks waits, then one asks for all; and a failure is everybody's whom it
+ * may have been about. */
+static void check_askers(unsigned fails, vck_status first, vck_status others, unsigned failed)
+{
+    struct disk_sync sync;
+    struct asker askers[3];
+    uint32_t has_failed = 0;
+    asking.asked = asking.may_answer = 0;
+    asking.fails = fails;
+    vck_posix_sync_init(&sync, answer_later, &has_failed);
+    begin_asking(&askers[0], &sync);
+    wait_until_asked(1);
+    begin_asking(&askers[1], &sync);
+    begin_asking(&askers[2], &sync);
+    wait_for_waiting(&sync, 3);
+    let_answer(2);
+    for (unsigned i = 0; i < 3; i++)
+        pthread_join(askers[i].thread, NULL);
+    assert_true(asking.asked == 2);
+    assert_int_equal(askers[0].status, first);
+    assert_int_equal(askers[1].status, others);
+    assert_int_equal(askers[2].status, others);
+    assert_int_equal(has_failed, failed);
+    vck_posix_sync_fini(&sync);
+}
+
+static void test_one_asks_for_all(void **state)
+{
+    (void)state;
+    check_askers(0, VCK_OK, VCK_OK, 0);
+    check_askers(1, VCK_IO, VCK_IO, 1);
+    check_askers(2, VCK_OK, VCK_IO, 1);
+}
+
 #define PLACED(f) cmocka_unit_test_setup_teardown(f, make_place, remove_place)
 
 int main(void)
@@ -541,6 +642,7 @@ int main(void)
         PLACED(test_asynchronous_burst),
         PLACED(test_without_threads_asynchronous_requests_run_inline),
         PLACED(test_done_may_submit),
+        cmocka_unit_test(test_one_asks_for_all),
         PLACED(test_loop_device_of_512_bytes),
         PLACED(test_loop_device_of_4096_bytes),
     };

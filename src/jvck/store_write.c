@@ -68,7 +68,7 @@ vck_status vck_store_write_all(struct vck_store *store, const struct vck_store_s
             continue;
         status = write_replicas(store, state, first, end, sector);
         if (status == VCK_OK)
-            status = vck_disk_flush(store->disk);
+            status = vck_disk_flushed(store->disk, vck_disk_flush(store->disk));
     }
     if (status == VCK_OK)
         store->state = *state;

@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vck/disk_io.h"
 
+/* A FUA write that has no room has not been as far as the flush. */
+static bool has_flush_failed(const struct vck_disk_io *io)
+{
+    if (io->op == VCK_DISK_FLUSH)
+        return io->status != VCK_OK;
+    return io->op == VCK_DISK_WRITE && (io->flags & VCK_DISK_FUA) != 0 && io->status == VCK_IO;
+}
+
 static void on_done(struct vck_disk_io *io)
 {
     struct vck_disk_future *f = io->context;
 
+    if (has_flush_failed(io))
+        __atomic_store_n(&f->disk->flush_failed, 1, __ATOMIC_RELEASE);
     vck_waker_slot_signal(&f->slot);
 }
 
@@ -66,6 +76,13 @@ vck_status vck_disk_write(struct vck_disk *disk, uint64_t offset_bytes, const vo
 vck_status vck_disk_flush(struct vck_disk *disk)
 {
     return run(disk, VCK_DISK_FLUSH, 0, NULL, 0);
+}
+
+vck_status vck_disk_flushed(const struct vck_disk *disk, vck_status status)
+{
+    bool is_lost = __atomic_load_n(&disk->flush_failed, __ATOMIC_ACQUIRE) != 0;
+
+    return status == VCK_OK && is_lost ? VCK_IO : status;
 }
 
 void vck_disk_close(struct vck_disk *disk)

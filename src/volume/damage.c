@@ -166,7 +166,7 @@ static enum vck_poll forget_poll(struct vck_future *self, const struct vck_waker
     }
     begin_flush(f);
     VCK_CO_AWAIT(&f->co, &f->io.future, waker);
-    f->status = f->io.io.status;
+    f->status = vck_disk_flushed(f->damage->disk, f->io.io.status);
     f->flush_failed = f->status != VCK_OK;
     vck_damage_seal(&f->damage->store->keys, &f->damage->next, f->damage->slot);
     for (f->replica = 0; f->status == VCK_OK && f->replica < f->damage->store->area.replica_count;
@@ -178,7 +178,7 @@ static enum vck_poll forget_poll(struct vck_future *self, const struct vck_waker
     if (f->status == VCK_OK) {
         begin_flush(f);
         VCK_CO_AWAIT(&f->co, &f->io.future, waker);
-        f->status = f->io.io.status;
+        f->status = vck_disk_flushed(f->damage->disk, f->io.io.status);
         f->flush_failed = f->status != VCK_OK;
     }
     if (f->status == VCK_OK)

@@ -112,7 +112,7 @@ static vck_status open_volume(struct jvck *jvck, const struct vck_attach_context
 
     /* What a killed process left in a cache is not durable yet. */
     if (!context->disk->read_only)
-        status = vck_disk_flush(context->disk);
+        status = vck_disk_flushed(context->disk, vck_disk_flush(context->disk));
     if (status == VCK_OK)
         status = vck_store_open(store, context->disk, context->vmk, NULL, VCK_STORE_ANY_REPLICA);
     if (status == VCK_OK)

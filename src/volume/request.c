@@ -192,8 +192,20 @@ static void begin_flush(struct vck_request *r)
 
 static void end_flush(struct vck_request *r)
 {
-    r->status = r->io.io.status;
+    r->status = vck_disk_flushed(r->volume->disk, r->io.io.status);
     if (r->status)
+        volume_note_flush_failure(r->volume);
+}
+
+/* A write that is to be durable is a flush, too: what it was told about others is said once. */
+static void end_write(struct vck_request *r)
+{
+    struct vck_disk *disk = r->volume->disk;
+
+    r->status = r->io.io.status;
+    if (r->io.io.flags & VCK_DISK_FUA)
+        r->status = vck_disk_flushed(disk, r->status);
+    if (vck_disk_flushed(disk, VCK_OK) != VCK_OK)
         volume_note_flush_failure(r->volume);
 }
 
@@ -213,7 +225,7 @@ static enum vck_poll write_all(struct vck_request *r, const struct vck_waker *wa
             VCK_CO_RETURN(&r->part_co);
         begin_write(r);
         VCK_CO_AWAIT(&r->part_co, &r->io.future, waker);
-        r->status = r->io.io.status;
+        end_write(r);
         if (r->status)
             VCK_CO_RETURN(&r->part_co);
         r->done_bytes += r->piece_bytes;

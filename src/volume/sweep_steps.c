@@ -79,6 +79,7 @@ bool sweep_write_is_busy(struct vck_sweep *sweep, const struct vck_waker *waker)
     }
     if (sweep->flushing_batch && vck_future_poll(&sweep->flush_io.future, waker) == VCK_PENDING)
         return true;
+    sweep->flush_io.io.status = vck_disk_flushed(sweep->target.disk, sweep->flush_io.io.status);
     sweep->writing_batch = false;
     return false;
 }
@@ -88,7 +89,7 @@ enum vck_poll sweep_step_flush(struct vck_sweep *sweep, const struct vck_waker *
     VCK_CO_BEGIN(&sweep->step_co);
     vck_disk_future_init(&sweep->io, sweep->target.disk, VCK_DISK_FLUSH, 0, 0, NULL, 0);
     VCK_CO_AWAIT(&sweep->step_co, &sweep->io.future, waker);
-    sweep->step_status = sweep->io.io.status;
+    sweep->step_status = vck_disk_flushed(sweep->target.disk, sweep->io.io.status);
     if (sweep->step_status)
         __atomic_store_n(&sweep->flush_failed, true, __ATOMIC_RELEASE);
     VCK_CO_END(&sweep->step_co);

@@ -113,11 +113,24 @@ static void take_keys(struct vck_volume *volume, const struct vck_io_config *con
     __atomic_store_n(&volume->suspended, 0, __ATOMIC_RELEASE);
 }
 
-static vck_status wake_locked(struct vck_volume *volume, struct vck_bytes vmk) VCK_CAN_WAIT
+/* What the volume wrote was flushed when it went to sleep, or it has failed for good since: a disk
+ * that is not back yet loses nothing by a flush that fails, and may be asked again. */
+static vck_status ask_again(struct vck_volume *volume, struct vck_bytes vmk,
+                            struct vck_io_config *ret_config) VCK_CAN_WAIT
 {
     const struct vck_volume_options options = {.vmk = vmk, .is_os_volume = volume->is_os_volume};
+    uint32_t had_failed = __atomic_load_n(&volume->disk->flush_failed, __ATOMIC_ACQUIRE);
+    vck_status status = volume_ask_provider(volume, &options, ret_config);
+
+    if (status)
+        __atomic_store_n(&volume->disk->flush_failed, had_failed, __ATOMIC_RELEASE);
+    return status;
+}
+
+static vck_status wake_locked(struct vck_volume *volume, struct vck_bytes vmk) VCK_CAN_WAIT
+{
     struct vck_io_config config = {0};
-    vck_status status = volume_ask_provider(volume, &options, &config);
+    vck_status status = ask_again(volume, vmk, &config);
 
     if (status)
         return status;

@@ -394,6 +394,69 @@ static void a_failed_flush_fails_writes(void **state) VCK_CAN_WAIT
     end(&f);
 }
 
+/* What a cache does that cannot write: it tells whoever flushes first, once, and keeps nothing. */
+struct forgetful {
+    struct fixture *f;
+    const struct vck_disk_ops *ops;
+    enum vck_request_op asks;
+    bool is_armed;
+};
+
+static struct forgetful forgetful;
+
+/* The sweep's batch is taken and lost, and before the sweep flushes somebody else does. */
+static void lose_a_batch(struct vck_disk *disk, struct vck_disk_io *io) VCK_NO_ANALYSIS
+{
+    struct fixture *f = forgetful.f;
+    uint8_t sector[512];
+
+    if (!forgetful.is_armed || io->op != VCK_DISK_WRITE || io->size_bytes < 65536) {
+        forgetful.ops->submit(disk, io);
+        return;
+    }
+    forgetful.is_armed = false;
+    io->status = VCK_OK;
+    io->done(io);
+    memcpy(sector, f->expected + f->data_bytes - sizeof(sector), sizeof(sector));
+    f->memory->fail_at = 1;
+    assert_int_equal(vck_volume_io(f->volume, forgetful.asks, VCK_REQUEST_FUA,
+                                   f->data_bytes - sizeof(sector), sector, sizeof(sector)),
+                     VCK_IO);
+}
+
+static void check_forgetful(enum vck_request_op asks) VCK_CAN_WAIT
+{
+    struct fixture f = {0};
+    struct vck_disk_ops losing;
+    struct vck_future *future;
+
+    begin(&f, 512, 256 << 10, 0, 2, true);
+    forgetful = (struct forgetful){&f, f.memory->disk.ops, asks, true};
+    losing = *forgetful.ops;
+    losing.submit = lose_a_batch;
+    f.memory->disk.ops = &losing;
+    assert_int_equal(vck_volume_start(f.volume, VCK_ENCRYPTING), VCK_OK);
+    future = vck_volume_sweep_future(f.volume);
+    for (int i = 0; i < 100 && vck_future_poll(future, &vck_waker_noop) == VCK_PENDING; i++)
+        ;
+    assert_false(forgetful.is_armed);
+    assert_true(query(&f).failed);
+    assert_int_equal(vck_volume_io(f.volume, VCK_REQUEST_FLUSH, 0, 0, NULL, 0), VCK_IO);
+    assert_int_equal(vck_volume_detach(f.volume), VCK_IO);
+    f.memory->disk.ops = forgetful.ops;
+    attach(&f, true);
+    check_all(&f);
+    end(&f);
+}
+
+/* Otherwise the boundary would move past what is not there, or a client would believe it is. */
+static void what_another_flush_was_told_counts(void **state) VCK_CAN_WAIT
+{
+    (void)state;
+    check_forgetful(VCK_REQUEST_FLUSH);
+    check_forgetful(VCK_REQUEST_WRITE);
+}
+
 /* Every operation of a whole sweep fails once; whatever happens, no data is lost. */
 static void a_sweep_survives_any_failing_operation(void **state) VCK_CAN_WAIT
 {
@@ -541,6 +604,7 @@ int main(void)
         cmocka_unit_test(requests_tell_whether_they_end_briefly),
         cmocka_unit_test(zeroes_are_stored_encrypted),
         cmocka_unit_test(a_failed_flush_fails_writes),
+        cmocka_unit_test(what_another_flush_was_told_counts),
         cmocka_unit_test(a_sweep_survives_any_failing_operation),
         cmocka_unit_test(any_failing_allocation_is_reported),
         cmocka_unit_test(a_stuck_batch_can_be_tried_again),

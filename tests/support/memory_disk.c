@@ -62,6 +62,7 @@ static void close_disk(struct vck_disk *disk)
 
     if (m->closed)
         *m->closed = true;
+    m->disk.flush_failed = 0;
     if (!m->keep)
         memory_disk_free(m);
 }
