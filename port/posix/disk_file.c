@@ -372,6 +372,14 @@ static vck_status set_geometry(struct file_disk *file, const char *path, uint32_
     return VCK_OK;
 }
 
+/* After a write that failed the cache holds what the disk does not, and takes it for clean. Whoever
+ * opens the disk to find out what has been written has to read it from there. */
+static void forget_cached(const struct file_disk *file)
+{
+    if (!file->disk.read_only)
+        (void)posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 static vck_status prepare(struct file_disk *file, const char *path,
                           const struct vck_posix_disk_options *options, const struct stat *st,
                           struct vck_posix_error *ret_error)
@@ -384,7 +392,10 @@ static vck_status prepare(struct file_disk *file, const char *path,
         if (status != VCK_OK)
             return status;
     }
-    return set_geometry(file, path, options->sector_size_bytes, st, ret_error);
+    status = set_geometry(file, path, options->sector_size_bytes, st, ret_error);
+    if (status == VCK_OK)
+        forget_cached(file);
+    return status;
 }
 
 vck_status vck_posix_file_open(const char *path, const struct vck_posix_disk_options *options,

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include "port/posix/disk_internal.h"
 #include "vck/bytes.h"
 
@@ -623,6 +624,43 @@ static void test_one_asks_for_all(void **state)
     check_askers(2, VCK_OK, VCK_IO, 1);
 }
 
+/* Whether the first page can be had without asking the disk; -1: the system does not say. */
+static int is_cached(const char *path)
+{
+    uint8_t byte;
+    struct iovec part = {&byte, 1};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    ssize_t got = preadv2(fd, &part, 1, 0, RWF_NOWAIT);
+    int result = got == 1 ? 1 : errno == EAGAIN ? 0 : -1;
+    close(fd);
+    return result;
+}
+
+/* What a cache holds behind a write that failed is not what the disk does. */
+static void test_opening_reads_from_the_disk(void **state)
+{
+    static uint8_t data[64 * 1024];
+    struct place *place = *state;
+    make_file(place->path, sizeof(data));
+    int fd = open(place->path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, data, sizeof(data), 0), sizeof(data));
+    assert_int_equal(fsync(fd), 0);
+    bool is_told = is_cached(place->path) == 1 &&
+                   posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0 && is_cached(place->path) == 0;
+    assert_int_equal(pread(fd, data, sizeof(data), 0), sizeof(data));
+    close(fd);
+    if (!is_told) {
+        print_message("# the file system of %s does not tell what is cached\n", place->path);
+        return;
+    }
+    vck_posix_disk_close(open_disk(place->path, VCK_POSIX_DISK_READ_ONLY, 0));
+    assert_int_equal(is_cached(place->path), 1);
+    vck_posix_disk_close(open_disk(place->path, 0, 0));
+    assert_int_equal(is_cached(place->path), 0);
+}
+
 #define PLACED(f) cmocka_unit_test_setup_teardown(f, make_place, remove_place)
 
 int main(void)
@@ -643,6 +681,7 @@ int main(void)
         PLACED(test_without_threads_asynchronous_requests_run_inline),
         PLACED(test_done_may_submit),
         cmocka_unit_test(test_one_asks_for_all),
+        PLACED(test_opening_reads_from_the_disk),
         PLACED(test_loop_device_of_512_bytes),
         PLACED(test_loop_device_of_4096_bytes),
     };
