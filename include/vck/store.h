@@ -121,7 +121,8 @@ VCK_CHECKED vck_status vck_store_encode(const struct vck_store *store, uint32_t 
 
 /* Writes `state` to every replica so that no interval between two flushes holds writes to all of
  * them: replicas that are behind first (stale_first: replicas 1.. before replica 0), flush, the
- * others, flush. On success store->state = state, durably. */
+ * others, flush. On success store->state = state, durably. NO_MEMORY: nothing was written; after
+ * any other failure (IO, CRYPTO_FAILED) some replica may have it. */
 VCK_CHECKED vck_status vck_store_write_all(struct vck_store *store,
                                            const struct vck_store_state *state,
                                            bool stale_first) VCK_CAN_WAIT;

@@ -745,12 +745,12 @@ static void every_failing_allocation_is_reported(void **state) VCK_NO_ANALYSIS
     assert_int_equal(vck_alloc_live_count(), live);
 }
 
-static void every_failing_write_is_reported(void **state) VCK_NO_ANALYSIS
+/* NO_MEMORY is said only where nothing was written. */
+static void check_failing_writes(vck_status fail_with) VCK_NO_ANALYSIS
 {
     vck_status status = VCK_IO;
     struct vck_layout layout;
     uint64_t n;
-    (void)state;
     for (n = 1; status != VCK_OK && n < 100; n++) {
         struct vck_store store;
         struct memory_disk *m = make_default(&layout);
@@ -758,6 +758,7 @@ static void every_failing_write_is_reported(void **state) VCK_NO_ANALYSIS
         struct vck_store_state next = store.state;
         next.generation++;
         m->fail_at = n;
+        m->fail_with = fail_with;
         status = vck_store_write_all(&store, &next, false);
         m->fail_at = 0;
         assert_true(status == VCK_OK || status == VCK_IO);
@@ -767,6 +768,13 @@ static void every_failing_write_is_reported(void **state) VCK_NO_ANALYSIS
         vck_disk_close(&m->disk);
     }
     assert_int_equal(n, 6);
+}
+
+static void every_failing_write_is_reported(void **state)
+{
+    (void)state;
+    check_failing_writes(VCK_IO);
+    check_failing_writes(VCK_NO_MEMORY);
 }
 
 int main(void)

@@ -31,6 +31,16 @@ vck_status vck_store_encode(const struct vck_store *store, uint32_t replica,
     return status;
 }
 
+/* NO_MEMORY of the write is IO: to callers it says that nothing was touched. */
+static vck_status write_replica(struct vck_store *store, uint64_t offset_bytes,
+                                const uint8_t *sector) VCK_CAN_WAIT
+{
+    vck_status status =
+        vck_disk_write(store->disk, offset_bytes, sector, store->layout.sector_size_bytes);
+
+    return status == VCK_NO_MEMORY ? VCK_IO : status;
+}
+
 /* Replicas [first, end), not flushed. */
 static vck_status write_replicas(struct vck_store *store, const struct vck_store_state *state,
                                  uint32_t first, uint32_t end, uint8_t *sector) VCK_CAN_WAIT
@@ -42,10 +52,16 @@ static vck_status write_replicas(struct vck_store *store, const struct vck_store
 
         status = vck_store_encode(store, i, state, sector, &offset_bytes);
         if (status == VCK_OK)
-            status =
-                vck_disk_write(store->disk, offset_bytes, sector, store->layout.sector_size_bytes);
+            status = write_replica(store, offset_bytes, sector);
     }
     return status;
+}
+
+static vck_status flush(struct vck_disk *disk) VCK_CAN_WAIT
+{
+    vck_status status = vck_disk_flushed(disk, vck_disk_flush(disk));
+
+    return status == VCK_NO_MEMORY ? VCK_IO : status;
 }
 
 vck_status vck_store_write_all(struct vck_store *store, const struct vck_store_state *state,
@@ -68,7 +84,7 @@ vck_status vck_store_write_all(struct vck_store *store, const struct vck_store_s
             continue;
         status = write_replicas(store, state, first, end, sector);
         if (status == VCK_OK)
-            status = vck_disk_flushed(store->disk, vck_disk_flush(store->disk));
+            status = flush(store->disk);
     }
     if (status == VCK_OK)
         store->state = *state;

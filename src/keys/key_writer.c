@@ -86,19 +86,26 @@ static vck_status check_journal(const struct vck_store *store) VCK_CAN_WAIT
     return status;
 }
 
-/* Whatever was written of it, the next write is newer. */
+/* Whatever was written of it, the next write is newer. When nothing was, the store stays what the
+ * disk is: its owner goes on with it, and records of the journal name its generation. */
 static vck_status seal_blocks(struct vck_store *store, struct vck_bytes new_vmk) VCK_CAN_WAIT
 {
+    struct vck_secret before = store->vmk;
     struct vck_secret vmk = {0};
     vck_status status = vck_secret_init_copy(&vmk, new_vmk);
     if (status != VCK_OK)
         return status;
-    vck_secret_fini(&store->vmk);
     store->vmk = vmk;
     struct vck_store_state state = store->state;
     state.generation = VCK_MAX(store->generation_max, state.generation) + 1;
     status = vck_store_write_all(store, &state, true);
-    store->state.generation = state.generation;
+    if (status == VCK_NO_MEMORY) {
+        store->vmk = before;
+        vck_secret_fini(&vmk);
+    } else {
+        store->state.generation = state.generation;
+        vck_secret_fini(&before);
+    }
     return status;
 }
 
@@ -113,7 +120,7 @@ vck_status key_writer_rotate(struct key_writer *writer, struct vck_store *store,
         status = VCK_IO;
     if (status == VCK_OK) {
         status = seal_blocks(store, new_vmk);
-        writer->flush_failed |= status == VCK_IO;
+        writer->flush_failed |= status != VCK_OK && status != VCK_NO_MEMORY;
     }
     if (status == VCK_OK)
         status = key_writer_round(writer, new_vmk);

@@ -72,8 +72,7 @@ static vck_status record_version(struct vck_volume *volume) VCK_CAN_WAIT
         return status;
     /* Some replica may have it: what is written next has to be newer. */
     store->state.generation = next.generation;
-    if (status != VCK_CRYPTO_FAILED)
-        volume_note_flush_failure(volume);
+    volume_note_flush_failure(volume);
     return status;
 }
 

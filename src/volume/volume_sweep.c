@@ -319,10 +319,10 @@ static vck_status record(struct vck_volume *volume, enum vck_direction direction
     status = vck_store_write_all(store, &next, true);
     if (status == VCK_OK || status == VCK_NO_MEMORY)
         return status;
-    /* Some replica may have it: what is written next has to be newer. */
+    /* Some replica may have it: what is written next has to be newer, and no record may go by a
+     * generation that is perhaps on no replica. */
     store->state.generation = next.generation;
-    if (status != VCK_CRYPTO_FAILED)
-        volume_note_flush_failure(volume);
+    volume_note_flush_failure(volume);
     return status;
 }
 

@@ -19,7 +19,7 @@ static vck_status perform(struct memory_disk *m, struct vck_disk_io *io)
             m->fail_more--;
             m->fail_at = 1;
         }
-        return VCK_IO;
+        return m->fail_with != VCK_OK ? m->fail_with : VCK_IO;
     }
     if (io->op == VCK_DISK_FLUSH) {
         m->flushes++;

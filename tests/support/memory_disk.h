@@ -12,10 +12,11 @@
 struct memory_disk {
     struct vck_disk disk;
     pthread_mutex_t lock;
-    uint8_t *data;       /* disk.size_bytes */
-    uint64_t fail_at;    /* the n-th operation from now fails with IO; 0: none */
-    uint64_t fail_more;  /* and so many after it */
-    uint64_t operations; /* submitted so far */
+    uint8_t *data;        /* disk.size_bytes */
+    uint64_t fail_at;     /* the n-th operation from now fails; 0: none */
+    vck_status fail_with; /* with what; OK: IO */
+    uint64_t fail_more;   /* and so many after it */
+    uint64_t operations;  /* submitted so far */
     uint64_t flushes;
     bool *closed; /* set when the volume closes the disk; may be NULL */
     bool keep;    /* closing leaves the struct and its data to the test */
