@@ -94,6 +94,8 @@ bool vck_volume_is_suspended(const struct vck_volume *volume);
 struct vck_volume_metadata {
     struct vck_disk *disk;
     struct vck_store *store; /* NULL: the volume has no key now */
+    bool is_stuck;           /* the sweep has begun to write what it could not yet end: the blocks
+                                are its own */
     bool flush_failed;       /* the work's answer: what is durable is unknown */
 };
 

@@ -61,6 +61,8 @@ static vck_status write_change(void *context, struct vck_volume_metadata *metada
     if (!metadata->store)
         return VCK_NOT_READY;
     work->replicas = metadata->store->layout.replica_count;
+    if (metadata->is_stuck && work->change.new_vmk.size_bytes > 0)
+        return VCK_BUSY;
     status = vck_key_change_write(metadata->store, &work->change, &work->changed);
     metadata->flush_failed = work->changed.flush_failed;
     /* Some replicas are enough for a change; a rotation is whole or not at all. */

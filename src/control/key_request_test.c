@@ -3,8 +3,10 @@
 #include "control_test.h"
 #include "vck/key_slot.h"
 #include "vck/key_store.h"
+#include "vck/request.h"
 
-#define PATH "/a"
+#define PATH            "/a"
+#define TEST_DATA_BYTES (TEST_DISK_BYTES - 2 * VCK_METADATA_SIZE_MIN)
 
 static const uint8_t next_key[32] = "the key of the day after";
 static const uint8_t secret[VCK_KEY_RECOVERY_BYTES] = "secret of sixtee";
@@ -241,6 +243,92 @@ static void survives_failing_io(void **state)
     }
 }
 
+/* ---- with a sweep that is stuck ---- */
+
+static struct vck_volume *volume_of(struct test_host *host) VCK_NO_ANALYSIS
+{
+    struct vck_volume *volume = NULL;
+
+    assert_int_equal(vck_registry_find(&host->registry, PATH, &volume), VCK_OK);
+    vck_volume_release(volume);
+    return volume;
+}
+
+/* As far as it gets. */
+static void run_sweep(struct test_host *host) VCK_NO_ANALYSIS
+{
+    struct vck_future *sweep = vck_volume_sweep_future(volume_of(host));
+
+    for (int i = 0; sweep && i < 200; i++)
+        if (vck_future_poll(sweep, &vck_waker_noop) == VCK_READY)
+            break;
+}
+
+static bool is_rekeying(struct test_host *host)
+{
+    struct vck_msg_volume_status status = {0};
+
+    assert_int_equal(send_path(host, VCK_CODE_GET_STATUS), 0);
+    assert_int_equal(
+        vck_msg_volume_status_decode(host->response, host->response_bytes, &status, NULL), VCK_OK);
+    return status.rekeying;
+}
+
+static void expect_data(struct test_host *host, const uint8_t *data) VCK_NO_ANALYSIS
+{
+    static uint8_t got[TEST_DATA_BYTES];
+
+    assert_int_equal(vck_volume_io(volume_of(host), VCK_REQUEST_READ, 0, 0, got, sizeof(got)),
+                     VCK_OK);
+    assert_memory_equal(got, data, sizeof(got));
+}
+
+/* A volume whose rekey is turned round at once, and whose n-th operation on the way back fails. */
+static bool begin_stuck(struct test_host *host, uint64_t n, uint8_t *ret_data) VCK_NO_ANALYSIS
+{
+    memset(host->disks[0]->data + TEST_DATA_BYTES, 0, TEST_DISK_BYTES - TEST_DATA_BYTES);
+    memset(host->disks[0]->data, (int)n, TEST_DATA_BYTES);
+    memcpy(ret_data, host->disks[0]->data, TEST_DATA_BYTES);
+    test_make_volume(host, 0);
+    attach(host, test_key, sizeof(test_key));
+    assert_int_equal(change(host, 0, bytes(test_key, sizeof(test_key)), (struct vck_bytes){0}), 0);
+    assert_int_equal(send_path(host, VCK_CODE_START_ENCRYPT), 0);
+    run_sweep(host);
+    assert_int_equal(send_path(host, VCK_CODE_REKEY), 0);
+    vck_volume_request_stop(volume_of(host));
+    run_sweep(host);
+    assert_true(is_rekeying(host));
+    host->disks[0]->fail_at = n;
+    if (send_path(host, VCK_CODE_REKEY_BACK) == 0)
+        run_sweep(host);
+    bool has_failed = host->disks[0]->fail_at == 0;
+    host->disks[0]->fail_at = 0;
+    return has_failed;
+}
+
+/* The blocks are the sweep's until it has written what it has begun to: a rotation would write them
+ * with half of it, and the volume would be plaintext to whoever attaches it next. */
+static void rotates_no_block_of_a_stuck_sweep(void **state) VCK_NO_ANALYSIS
+{
+    struct test_host *host = *state;
+    struct vck_bytes key = bytes(test_key, sizeof(test_key));
+    static uint8_t data[TEST_DATA_BYTES];
+    bool was_refused = false;
+
+    for (uint64_t n = 1, has_failed = 1; has_failed; n++) {
+        has_failed = begin_stuck(host, n, data);
+        uint32_t nt = change(host, 2, key, bytes(next_key, sizeof(next_key)));
+        was_refused |= nt == vck_status_to_nt(VCK_BUSY) && !is_rekeying(host);
+        expect_data(host, data);
+        (void)send_path(host, VCK_CODE_DETACH);
+        attach(host, nt ? test_key : next_key, 32);
+        expect_data(host, data);
+        assert_int_equal(send_path(host, VCK_CODE_DETACH), 0);
+        assert_true(n < 1000);
+    }
+    assert_true(was_refused);
+}
+
 /* ---- suspending ---- */
 
 static uint32_t wake(struct test_host *host, const uint8_t *key, size_t key_bytes)
@@ -350,6 +438,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_what_is_no_table, set_up, tear_down),
         cmocka_unit_test_setup_teardown(reads_what_is_no_data, set_up, tear_down),
         cmocka_unit_test_setup_teardown(survives_failing_io, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rotates_no_block_of_a_stuck_sweep, set_up, tear_down),
         cmocka_unit_test_setup_teardown(suspends_and_wakes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(detaches_while_suspended, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_the_os_volume_awake, set_up, tear_down),

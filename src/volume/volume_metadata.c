@@ -19,6 +19,7 @@ vck_status vck_volume_change_metadata(struct vck_volume *volume,
     if (status == VCK_OK) {
         goes_on = volume_sweep_hold(volume);
         metadata.disk = volume->disk;
+        metadata.is_stuck = volume->sweep_exists;
         if (volume->has_config && volume->config.offset_store)
             metadata.store = volume->config.offset_store->store;
         status = work(context, &metadata);
