@@ -117,8 +117,10 @@ VCK_CHECKED vck_status vck_key_session_rotate(struct vck_key_session *session,
                                               struct vck_bytes new_vmk) VCK_CAN_WAIT;
 
 /* Overwrites every copy of every replica with zeroes, durably. Needs no key. The VMK, if somebody
- * has it, still opens the volume. ret_failed_replicas is always written. IO, READ_ONLY, NO_MEMORY,
- * UNSUPPORTED (another vendor's volume); otherwise as vck_store_inspect. PASSIVE. */
+ * has it, still opens the volume. ret_failed_replicas is always written. IO: with failed replicas,
+ * the others are overwritten; without any, a flush has failed and nothing is known of all of them.
+ * READ_ONLY, NO_MEMORY, UNSUPPORTED (another vendor's volume); otherwise as vck_store_inspect.
+ * PASSIVE. */
 VCK_CHECKED vck_status vck_key_erase(struct vck_disk *disk,
                                      uint32_t *ret_failed_replicas) VCK_CAN_WAIT;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The key slots of a volume that is attached: the volume writes them, its clients edit them. */
 #include "control_internal.h"
+#include "vck/disk_io.h"
 #include "vck/key_change.h"
 #include "vck/key_store.h"
 
@@ -112,8 +113,8 @@ static vck_status erase(void *context, struct vck_volume_metadata *metadata) VCK
 
     if (metadata->store)
         work->replicas = metadata->store->layout.replica_count;
-    metadata->flush_failed = status == VCK_IO && work->changed.failed_replicas == 0;
-    return status == VCK_IO && !metadata->flush_failed ? VCK_OK : status;
+    metadata->flush_failed = vck_disk_flushed(metadata->disk, VCK_OK) != VCK_OK;
+    return status == VCK_IO && work->changed.failed_replicas > 0 ? VCK_OK : status;
 }
 
 vck_status control_erase_keys(struct control_request *r, const void *message)

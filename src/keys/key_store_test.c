@@ -389,6 +389,29 @@ static vck_status do_add(struct memory_disk *disk)
     return add(disk, 1);
 }
 
+/* Replicas that failed are told only where the others are known to be erased. */
+static void erasing_without_a_flush_is_a_failure(void **state) VCK_NO_ANALYSIS
+{
+    uint32_t flushes_failed = 0;
+    (void)state;
+    for (uint64_t n = 1, has_failed = 1; has_failed; n++) {
+        struct memory_disk *disk = make_volume();
+        uint32_t failed = 7;
+        disk->fail_at = n;
+        disk->fail_more = 1;
+        vck_status status = vck_key_erase(&disk->disk, &failed);
+        has_failed = disk->fail_at == 0;
+        if (disk->disk.flush_failed) {
+            flushes_failed++;
+            assert_int_equal(status, VCK_IO);
+            assert_int_equal(failed, 0);
+        }
+        disk->disk.flush_failed = 0;
+        memory_disk_free(disk);
+    }
+    assert_true(flushes_failed > 1);
+}
+
 static vck_status do_erase(struct memory_disk *disk) VCK_NO_ANALYSIS
 {
     uint32_t failed;
@@ -464,6 +487,7 @@ int main(void)
         cmocka_unit_test(rotation_leaves_nothing_of_the_old_key),
         cmocka_unit_test(rotation_waits_for_a_clean_journal),
         cmocka_unit_test(erases_everything),
+        cmocka_unit_test(erasing_without_a_flush_is_a_failure),
         cmocka_unit_test(survives_failing_allocations),
         cmocka_unit_test(survives_failing_io),
     };

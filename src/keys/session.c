@@ -102,6 +102,8 @@ static vck_status erase(struct vck_store *store, uint32_t *ret_failed_replicas) 
     }
     vck_free_pages(zeroes, VCK_KEY_TABLE_BYTES);
     status = vck_disk_flush(store->disk);
+    if (status != VCK_OK)
+        *ret_failed_replicas = 0;
     return status == VCK_OK && *ret_failed_replicas > 0 ? VCK_IO : status;
 }
 
