@@ -17,7 +17,6 @@
 
 struct found_record {
     struct vck_record record;
-    uint32_t replica;
     uint32_t half;
 };
 
@@ -68,26 +67,61 @@ static void keep_in_order(struct recovery *r, const struct found_record *found)
     r->count++;
 }
 
-static vck_status find_records(struct recovery *r) VCK_CAN_WAIT
+/* The one in r->half. */
+static vck_status open_half(const struct recovery *r, struct vck_record *ret_record)
+{
+    return vck_record_open(&r->store->keys, r->half, r->store->area.half_bytes, sector_size(r),
+                           r->meta->layout.data_sectors, ret_record);
+}
+
+/* A cut may leave a copy unreadable. The other one then says all there is: a record that is only in
+ * what was lost was not durable, and nothing has been done of it. */
+static vck_status find_in_half(struct recovery *r, uint32_t half) VCK_CAN_WAIT
 {
     const struct vck_journal_area *area = &r->store->area;
+    vck_status result = VCK_IO;
 
     for (uint32_t replica = 0; replica < area->replica_count; replica++) {
-        for (uint32_t half = 0; half < 2; half++) {
-            struct found_record found = {.replica = replica, .half = half};
-            vck_status status = read_half(r, replica, half);
+        struct found_record found = {.half = half};
+        vck_status status = read_half(r, replica, half);
 
-            if (status)
-                return status;
-            status = vck_record_open(&r->store->keys, r->half, area->half_bytes, sector_size(r),
-                                     r->meta->layout.data_sectors, &found.record);
-            if (status == VCK_OK)
-                keep_in_order(r, &found);
-            if (!vck_all_zero(r->half, area->half_bytes))
-                r->journal_dirty = true;
-        }
+        if (status == VCK_IO)
+            continue;
+        if (status)
+            return status;
+        result = VCK_OK;
+        if (open_half(r, &found.record) == VCK_OK)
+            keep_in_order(r, &found);
+        if (!vck_all_zero(r->half, area->half_bytes))
+            r->journal_dirty = true;
     }
-    return VCK_OK;
+    return result;
+}
+
+static vck_status find_records(struct recovery *r) VCK_CAN_WAIT
+{
+    vck_status status = find_in_half(r, 0);
+
+    return status == VCK_OK ? find_in_half(r, 1) : status;
+}
+
+/* Into r->half, from a replica where it is what it was when it was found: what the tags say is
+ * done, and a disk may answer otherwise when it is asked again. */
+static vck_status read_again(struct recovery *r, const struct found_record *found) VCK_CAN_WAIT
+{
+    vck_status result = VCK_TAMPERED;
+
+    for (uint32_t replica = 0; replica < r->store->area.replica_count; replica++) {
+        struct vck_record record;
+        vck_status status = read_half(r, replica, found->half);
+
+        if (status == VCK_OK && open_half(r, &record) == VCK_OK &&
+            record.sequence == found->record.sequence)
+            return VCK_OK;
+        if (status)
+            result = status;
+    }
+    return result;
 }
 
 static uint64_t base_generation_max(const struct recovery *r)
@@ -101,26 +135,40 @@ static uint64_t base_generation_max(const struct recovery *r)
 
 /* ---- the damage list ---- */
 
-static vck_status load_damage(struct recovery *r) VCK_CAN_WAIT
+/* As with records, one copy of a slot that can be read is enough. */
+static vck_status load_slot(struct recovery *r, uint32_t slot, bool *found) VCK_CAN_WAIT
 {
     const struct vck_journal_area *area = &r->store->area;
     uint64_t data_bytes = r->meta->layout.data_sectors * sector_size(r);
-    bool found = false;
+    vck_status result = VCK_IO;
 
-    for (uint32_t i = 0; i < 2 * area->replica_count; i++) {
+    for (uint32_t i = 0; i < area->replica_count; i++) {
         vck_status status =
-            vck_disk_read(r->disk, area->damage_offset_bytes[i / 2] + i % 2 * VCK_DAMAGE_SLOT_BYTES,
+            vck_disk_read(r->disk, area->damage_offset_bytes[i] + slot * VCK_DAMAGE_SLOT_BYTES,
                           r->piece, VCK_DAMAGE_SLOT_BYTES);
+        if (status == VCK_IO)
+            continue;
         if (status)
             return status;
+        result = VCK_OK;
         status = vck_damage_open(&r->store->keys, r->piece, data_bytes, &r->damage);
-        if (status == VCK_OK && (!found || r->damage.sequence > r->store->damage.sequence)) {
+        if (status == VCK_OK && (!*found || r->damage.sequence > r->store->damage.sequence)) {
             r->store->damage = r->damage;
-            found = true;
+            *found = true;
         }
     }
+    return result;
+}
+
+static vck_status load_damage(struct recovery *r) VCK_CAN_WAIT
+{
+    bool found = false;
+    vck_status status = load_slot(r, 0, &found);
+
+    if (status == VCK_OK)
+        status = load_slot(r, 1, &found);
     r->store->damage.chunk_bytes = DAMAGE_UNIT_BYTES;
-    return VCK_OK;
+    return status;
 }
 
 static vck_status save_damage(struct recovery *r) VCK_CAN_WAIT
@@ -230,7 +278,7 @@ static vck_status apply(struct recovery *r, const struct found_record *found) VC
     const struct vck_record *record = &found->record;
     uint32_t damaged_before = r->result->chunks_damaged;
     struct vck_store_state next = r->meta->state;
-    vck_status status = read_half(r, found->replica, found->half);
+    vck_status status = read_again(r, found);
 
     if (status == VCK_OK)
         status = settle_record(r, record);
