@@ -56,7 +56,7 @@ static vck_status answer(struct asked *asked) VCK_CAN_WAIT
     return asked->io.status;
 }
 
-static struct vck_sockets *open_stack(void)
+static struct vck_sockets *open_stack(void) VCK_CAN_WAIT
 {
     struct vck_sockets *stack = NULL;
     assert_int_equal(vck_sockets_open(&stack, NULL), VCK_OK);
