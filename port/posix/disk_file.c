@@ -251,7 +251,9 @@ static vck_status check_loop(const char *path, const struct stat *st,
     char name[LOOP_NAME_BYTES];
     if (!vck_posix_find_loop(st, name))
         return VCK_OK;
-    return vck_posix_explain(ret_error, VCK_BUSY, 0, "%s is the file behind /dev/%s", path, name);
+    return vck_posix_explain(ret_error, VCK_BUSY, 0,
+                             "%s is the file behind /dev/%s: name that, or end it (losetup -d)",
+                             path, name);
 }
 
 /* Nobody else may write it meanwhile. */

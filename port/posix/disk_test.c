@@ -270,18 +270,18 @@ static void test_locked_file_is_busy(void **state)
     struct place *place = *state;
     make_file(place->path, 4096);
     struct vck_disk *writer = open_disk(place->path, 0, 0);
-    refuse_disk(place->path, 0, 0, VCK_BUSY, EAGAIN, "locked");
-    refuse_disk(place->path, VCK_POSIX_DISK_READ_ONLY, 0, VCK_BUSY, EAGAIN, "locked");
+    refuse_disk(place->path, 0, 0, VCK_BUSY, 0, "locked");
+    refuse_disk(place->path, VCK_POSIX_DISK_READ_ONLY, 0, VCK_BUSY, 0, "locked");
     struct vck_disk *looker =
         open_disk(place->path, VCK_POSIX_DISK_READ_ONLY | VCK_POSIX_DISK_SHARED, 0);
     vck_posix_disk_close(looker);
-    refuse_disk(place->path, 0, 0, VCK_BUSY, EAGAIN, "locked");
+    refuse_disk(place->path, 0, 0, VCK_BUSY, 0, "locked");
     vck_posix_disk_close(writer);
 
     struct vck_disk *readers[2];
     for (size_t i = 0; i < 2; i++)
         readers[i] = open_disk(place->path, VCK_POSIX_DISK_READ_ONLY, 0);
-    refuse_disk(place->path, 0, 0, VCK_BUSY, EAGAIN, "locked");
+    refuse_disk(place->path, 0, 0, VCK_BUSY, 0, "locked");
     for (size_t i = 0; i < 2; i++)
         vck_posix_disk_close(readers[i]);
     vck_posix_disk_close(open_disk(place->path, 0, 0));
