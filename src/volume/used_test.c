@@ -225,7 +225,7 @@ static struct vck_volume_status query(struct fixture *f)
     return status;
 }
 
-static void run_sweep(struct fixture *f)
+static void run_sweep(struct fixture *f) VCK_CAN_WAIT
 {
     struct vck_future *sweep = vck_volume_sweep_future(f->volume);
 
