@@ -415,6 +415,7 @@ extern const struct vck_guid efi_acpi_table_guid;
 extern const struct vck_guid efi_load_file2_guid;
 extern const struct vck_guid efi_global_variable_guid;
 extern const struct vck_guid efi_acpi20_guid; /* configuration table: the RSDP */
+extern const struct vck_guid efi_pci_io_guid;
 extern const struct vck_guid efi_pci_root_bridge_guid;
 
 #endif

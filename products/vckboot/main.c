@@ -108,16 +108,17 @@ static uint64_t count_partitions(const struct vck_guid *partition, efi_handle *r
 }
 
 /* Copies of a disk have copies of its GUIDs: with two of them, neither is taken. Disks are mostly
- * below PCI; to ask every driver about every handle takes several times as long. */
+ * below PCI, whose functions firmware knows by now; from the bridge on every handle is asked about
+ * twice, and all there are take several times as long. */
 static vck_status find_partition(const struct vck_guid *partition, efi_handle *ret_handle)
 {
     char text[VCK_GUID_TEXT_BYTES];
-    uint64_t found;
+    static const struct vck_guid *const places[] = {&efi_pci_io_guid, &efi_pci_root_bridge_guid,
+                                                    NULL};
+    uint64_t found = 0;
 
-    connect(&efi_pci_root_bridge_guid);
-    found = count_partitions(partition, ret_handle);
-    if (found == 0) {
-        connect(NULL);
+    for (size_t i = 0; i < VCK_ARRAY_COUNT(places) && found == 0; i++) {
+        connect(places[i]);
         found = count_partitions(partition, ret_handle);
     }
     if (found == 1)

@@ -2,7 +2,8 @@
 """The whole chain: firmware, loader, passphrase, a Linux kernel and its initrd from the encrypted
 volume; there the handover is found by all its ways, vck initrd-unlock takes and wipes it in the
 firmware's memory, dm-crypt maps the same partition, and no copy of the master key is left in memory.
-Then the same with a volume whose sweep was cut in the middle of a batch, half way through.
+Then a system with two volumes, typed for once: the loader unlocks that of the kernel, whose sweep was
+cut in the middle of a batch, half way through; a key file in the initrd on it opens the root, with ext4.
 """
 import gzip
 import hashlib
@@ -30,6 +31,15 @@ DATA = random.Random(4).randbytes(4 * machine.MIB)
 PLAIN_BYTES = 64 * machine.MIB
 DMSETUP = shutil.which("dmsetup") or "/usr/sbin/dmsetup"
 MODULES = ("dm-crypt", "xts", "aesni-intel", "vfat", "nls_cp437", "nls_ascii", "efivarfs")
+
+ROOT_VMK = hashlib.sha256(b"master key of a root").digest()
+ROOT_KEY = random.Random(5).randbytes(64)
+ROOT = machine.uuid.UUID("0f0f0f0f-1234-5678-9abc-def012345678")
+ROOT_PLAIN_BYTES = 16 * machine.MIB
+LISTED = f"""# what the loader unlocks, and what a key on it opens
+boot {PARTITION}
+root {ROOT} /etc/vck/root.key
+"""
 
 # The file is looked at and taken away, so that the firmware's memory is what remains.
 SCRIPT = r"""
@@ -61,19 +71,41 @@ read -r line </dev/ttyS0
 """
 
 
-def make_initrd(directory):
-    archive = vm.initramfs(directory, [os.environ["VCK"], DMSETUP], MODULES, {"test": SCRIPT.encode()})
+# What initramfs-tools and dracut have run, as it is; then the root, and a program from it.
+TWO_VOLUMES = r"""
+say() { echo "linux: $*"; }
+sh /lib/vck/initrd-volumes 2>&1
+say "map=$(dmsetup table boot | cut -d' ' -f1-3 | tr '\n ' ',-')"
+say "rootmap=$(dmsetup table root | cut -d' ' -f3)"
+ls /.vck/handover 2>/dev/null && say "handover=left"
+mkdir /root; mount -t ext4 /dev/mapper/root /root
+mount -t vfat -o codepage=437,iocharset=ascii /dev/mapper/boot /root/boot
+chroot /root /bin/busybox sh /start
+umount /root/boot; umount /root; vck close root; vck close boot; sync
+"""
+START = r"""
+say() { echo "linux: $*"; }
+say "data=$(/bin/busybox sha256sum </boot/data.bin)"
+say "rootdata=$(/bin/busybox sha256sum </data.bin)"
+echo written by linux >/boot/linux.txt
+echo written by the system >/written.txt
+"""
+
+
+def make_initrd(directory, script=SCRIPT, files=None):
+    archive = vm.initramfs(directory, [os.environ["VCK"], DMSETUP], MODULES, {
+        "test": script.encode(), **(files or {})})
     # Not a multiple of four: the handover's archive is aligned by the loader.
     return gzip.compress(archive, 1) + b"\0"
 
 
-def make_disks(batch=None):
+def make_disks(batch=None, initrd=make_initrd):
     """esp.img and data.img; the volume, and its partition as it was. batch: first sector and number
     of those that were being encrypted."""
     directory = vm.kernel()
     machine.make_fat("plain.img", PLAIN_BYTES, 512, {
         "vmlinuz": next((directory / "boot").glob("vmlinuz-*")), "data.bin": DATA,
-        "initrd.img": make_initrd(directory)})
+        "initrd.img": initrd(directory)})
     volume = Volume(Path("plain.img").read_bytes(), 512, VMK)
     image = volume.image(offset=batch and batch[0], intent=1 if batch else 0)
     if batch:
@@ -133,9 +165,27 @@ def check_disk(volume, before, offset=None):
         assert Path("back").read_bytes() == content, name
 
 
-def disks_or_skip(batch=None):
+def make_root():
+    """root.img: an encrypted partition with ext4, which a key file opens; the volume and its partition
+    as it was."""
+    Path("tree/bin").mkdir(parents=True)
+    Path("tree/boot").mkdir()
+    shutil.copy(vm.BUSYBOX, "tree/bin/busybox")
+    Path("tree/data.bin").write_bytes(DATA)
+    Path("tree/start").write_text(START)
+    with open("root.plain", "wb") as file:
+        file.truncate(ROOT_PLAIN_BYTES)
+    machine.run(shutil.which("mkfs.ext4") or "/usr/sbin/mkfs.ext4", "-q", "-d", "tree", "root.plain")
+    volume = Volume(Path("root.plain").read_bytes(), 512, ROOT_VMK)
+    image = volume.image()
+    volume.add_slots(image, (key_oracle.FILE, ROOT_KEY, key_oracle.HKDF_KIND, 0, 0, 0))
+    machine.make_disk("root.img", 512, image, identity=ROOT)
+    return volume, bytes(image)
+
+
+def disks_or_skip(batch=None, initrd=make_initrd):
     try:
-        return make_disks(batch)
+        return make_disks(batch, initrd)
     except vm.Unavailable as reason:
         raise tap.Skip(str(reason)) from reason
 
@@ -166,26 +216,47 @@ def chain():
           f" volume read after {ready - started:.1f} s more, {values['uptime']} s of them Linux'")
 
 
+def two_volumes_initrd(directory):
+    volumes = vm.ROOT / "products" / "initrd" / "initrd-volumes"
+    return make_initrd(directory, TWO_VOLUMES, {
+        "lib/vck/initrd-volumes": volumes.read_bytes(), "etc/vck/volumes": LISTED.encode(),
+        "etc/vck/root.key": ROOT_KEY})
+
+
+def check_root(volume, before):
+    with open("root.img", "rb") as file:
+        file.seek(FIRST)
+        after = file.read(len(before))
+    Path("root.after").write_bytes(volume.read(before, after, volume.sectors))
+    machine.run(shutil.which("debugfs") or "/usr/sbin/debugfs", "-R", "dump /written.txt back",
+                "root.after")
+    assert Path("back").read_bytes() == b"written by the system\n"
+    assert DATA[:512] not in after and b"written by the system" not in after
+
+
 @tap.test
-def unfinished_chain():
-    """the same with a volume half way through its sweep and an open journal record"""
+def two_volumes():
+    """a kernel's volume half way through its sweep, with an open journal record, and a root with ext4"""
     first, count = PLAIN_BYTES // 512 // 2 + 5, 128
-    volume, before = disks_or_skip((first, count))
-    run_ = Machine(".", bus="nvme")
+    volume, before = disks_or_skip((first, count), two_volumes_initrd)
+    root, root_before = make_root()
+    run_ = Machine(".", bus="nvme", more=("-drive", "if=none,id=r,format=raw,file=root.img",
+                                          "-device", "nvme,serial=2,drive=r"))
     try:
         run_.answer(r"^Passphrase or recovery key", PASSPHRASE)
         run_.wait_for(rf"^Unlocked: {first + count} of {volume.sectors} sectors are encrypted")
-        run_.wait_serial(b"linux: ready", 200)
-        values = said_by_linux(Path("serial.log").read_text(errors="replace"))
-        rest = volume.sectors - first - count
-        assert values.get("map") == f"0-{first + count}-crypt,{first + count}-{rest}-linear,", run_.said()
-        assert values["data"] == hashlib.sha256(DATA).hexdigest(), values
-        run_.send("\r")
         assert run_.wait_end() == 0
+        log = Path("serial.log").read_text(errors="replace")
     finally:
         run_.close()
+    values = said_by_linux(log)
+    rest = volume.sectors - first - count
+    assert values.get("map") == f"0-{first + count}-crypt,{first + count}-{rest}-linear,", log
+    assert values["rootmap"] == "crypt" and "handover" not in values, log
+    assert values["data"] == values["rootdata"] == hashlib.sha256(DATA).hexdigest(), log
     recovered = volume.image(offset=first + count)
     check_disk(volume, bytes(recovered), first + count)
+    check_root(root, root_before)
 
 
 if __name__ == "__main__":
