@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import key_oracle  # noqa: E402
 import tap  # noqa: E402
 
 VCK = os.environ["VCK"]
@@ -145,6 +146,31 @@ def what_was_there():
     after = system.state()
     assert after.pop("etc/vck/volumes") == before.pop("etc/vck/volumes") + b"\n"
     assert without_empty_folders(after) == without_empty_folders(before)
+
+
+@tap.test
+def tpm():
+    """a second run has the loader ask the TPM where the volume has a slot for it"""
+    system = System()
+    system.prepare()
+    assert "tpm" not in json.loads(system.file("boot/efi/vck.json"))
+    image = bytearray(system.image.read_bytes())
+    header = (512, MIB, 0, 2)
+    volume_id = bytes(image[-512:][32:48])
+    generation = key_oracle.read_tables(bytes(image), volume_id, header)[0].generation + 1
+    records = [key_oracle.make_slot(volume_id, number, kind, bytes(32), bytes(32), *kdf, 0, 0,
+                                    bytes([number + 1] * 16), bytes(32), bytes(12), 0, "", payload)
+               for number, (kind, kdf, payload) in enumerate((
+                   (key_oracle.PASSPHRASE, (key_oracle.PBKDF2, 1000), b""),
+                   (key_oracle.TPM, (key_oracle.HKDF_KIND, 0), b"sealed by nobody")))]
+    table = key_oracle.make_table(volume_id, bytes(32), generation, records)
+    for area in key_oracle.areas(len(image), header):
+        at = area + generation % 2 * key_oracle.COPY_BYTES
+        image[at:at + len(table)] = table
+    system.image.write_bytes(image)
+    system.prepare()
+    assert json.loads(system.file("boot/efi/vck.json"))["tpm"] == {}
+    system.vck("os-status")
 
 
 @tap.test
