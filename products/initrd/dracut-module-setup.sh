@@ -31,6 +31,7 @@ install() {
     inst_binary "$prefix/bin/vck" /bin/vck
     inst_script "$prefix/lib/vck/initrd-volumes" /lib/vck/initrd-volumes
     inst_multiple cat modprobe
+    hostonly='' instmods tpm_tis tpm_crb
     # With the daemon and what connects to it, volumes that are not wholly encrypted are served by it.
     daemon=$prefix/sbin/vckd
     [[ -x $daemon ]] || daemon=$prefix/bin/vckd

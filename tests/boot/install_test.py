@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import machine  # noqa: E402
 import tap  # noqa: E402
 import vm  # noqa: E402
-from machine import FIRST, PARTITION, Machine  # noqa: E402
+import network_oracle  # noqa: E402
+from machine import FIRST, PARTITION, Machine, Volume, key_oracle  # noqa: E402
 
 HOOKS = vm.ROOT / "products" / "initrd"
 PASSPHRASE = b"the passphrase of a system"
@@ -29,6 +30,9 @@ PLAIN_BYTES = 64 * machine.MIB
 ROOM_BYTES = 2 * machine.MIB
 # dosfstools' own drivers aside, what mounts the two file systems and finds the firmware's variables.
 MODULES = ("virtio_pci", "virtio_blk", "vfat", "nls_cp437", "nls_ascii", "efivarfs")
+TANGD, KEYGEN = "/usr/libexec/tangd", "/usr/libexec/tangd-keygen"
+# Where the machine finds a server that is a program of ours for each connection.
+SERVER = "10.0.2.100"
 EFIBOOTMGR = shutil.which("efibootmgr") or "/usr/bin/efibootmgr"
 
 # What there is of a running system.
@@ -78,6 +82,7 @@ def make_prefix():
     shutil.copy(HOOKS / "initrd-volumes", "pfx/lib/vck/initrd-volumes")
     Path("volumes").write_text(f"# the system\nsystem {PARTITION}\n")
     return {**os.environ, "VCK_VOLUMES": str(Path("volumes").absolute()),
+            "VCK_DEVICES": str(Path("devices").absolute()),
             "VCK_PREFIX": str(Path("pfx").absolute()), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
@@ -92,7 +97,7 @@ def run_with_kernel(folder, command, env, also=""):
     assert done.returncode == 0, done.stdout.decode()
 
 
-def make_initrd(folder):
+def make_initrd(folder, more=()):
     """By the system's mkinitramfs, which finds kernel and modules where it looks for them."""
     env = make_prefix()
     shutil.copytree("/etc/initramfs-tools", "conf")
@@ -100,7 +105,8 @@ def make_initrd(folder):
     Path("conf/scripts/local-top").mkdir(exist_ok=True)
     shutil.copy(HOOKS / "initramfs-local-top", "conf/scripts/local-top/vck")
     Path("conf/initramfs.conf").write_text("MODULES=list\nBUSYBOX=y\nCOMPRESS=gzip\n")
-    Path("conf/modules").write_text("nvme\nvfat\nnls_cp437\nnls_ascii\n")
+    Path("conf/modules").write_text(
+        "\n".join(["nvme", "vfat", "nls_cp437", "nls_ascii", *more, ""]))
     run_with_kernel(folder, f"mkinitramfs -d conf -o initrd.img {vm.version_of(folder)}", env)
     return Path("initrd.img")
 
@@ -253,6 +259,56 @@ def from_plain_to_encrypted():
     encrypt_half()
     start()
     finish()
+
+
+def network_slot(keys):
+    """A slot that the server with these keys opens, as Volume.add_slots takes it."""
+    Path(keys).mkdir()
+    machine.run(KEYGEN, keys)
+    for path in Path(keys).glob("*.jwk"):
+        key = json.loads(path.read_bytes())
+        if key["alg"] == "ECMR":
+            private = int.from_bytes(network_oracle.unbase64url(key["d"]), "big")
+            curve, = (c for c in network_oracle.CURVES.values() if c.name == key["crv"])
+    secret = os.urandom(32)
+    binding = network_oracle.make_binding(
+        1, [(curve, bytes(32), curve.times(private, curve.generator),
+             int.from_bytes(os.urandom(31), "big"), f"http://{SERVER}")],
+        network_oracle.split([secret], 1))
+    return key_oracle.NETWORK, secret, binding
+
+
+@tap.test
+def server():
+    """no loader: initramfs-tools' network, and a root that a server opens"""
+    folder = kernel_or_skip("/usr/sbin/mkinitramfs", TANGD)
+    machine.make_fat("plain.img", 8 * machine.MIB, 512, {
+        "bin/busybox": Path(vm.BUSYBOX), "data.bin": DATA, "start": START.encode(),
+        **{f"{name}/empty": b"" for name in ("dev", "proc", "sys", "run")}})
+    volume = Volume(Path("plain.img").read_bytes(), 512, bytes(range(32)))
+    image = volume.image()
+    volume.add_slots(image, network_slot("keys"))
+    machine.make_disk("data.img", 512, image)
+    machine.make_disk("esp.img", 512, bytes(machine.MIB))
+    Path("devices").mkdir()
+    Path(f"devices/{PARTITION}").write_bytes(image)
+    initrd = make_initrd(folder, ("virtio_pci", "virtio_net"))
+    # What it says besides would be part of its answer.
+    answer = Path("answer").absolute()
+    answer.write_text(f"#!/bin/sh\nexec {TANGD} {Path('keys').absolute()} 2>/dev/null\n")
+    answer.chmod(0o755)
+    run_ = Machine(".", bus="nvme", by_entry=True, more=(
+        "-netdev", f"user,id=n,restrict=on,guestfwd=tcp:{SERVER}:80-cmd:{answer}",
+        "-device", "virtio-net-pci,netdev=n,romfile=",
+        "-kernel", str(next((folder / "boot").glob("vmlinuz-*"))), "-initrd", str(initrd),
+        "-append", "console=ttyS0 root=/dev/mapper/system rootfstype=vfat rw init=/start no_timer_check"))
+    try:
+        assert run_.wait_end() == 0
+        values, text = said_by_linux(run_)
+    finally:
+        run_.close()
+    assert values.get("root") == "/dev/mapper/system", text
+    assert values["data"] == hashlib.sha256(DATA).hexdigest() + "  -", text
 
 
 @tap.test
