@@ -337,14 +337,14 @@ static vck_status use_groups(struct search *s, const struct ext *e)
 
 vck_status search_ext(struct search *s)
 {
-    uint8_t super[SUPER_BYTES];
+    uint8_t *super = s->buffer; /* too large for a kernel's stack; nobody needs it for the groups */
     struct ext e = {0};
     uint64_t end_bytes;
     vck_status status;
 
     if (s->source->size_bytes < SUPER_AT_BYTES + SUPER_BYTES)
         return VCK_NOT_FOUND;
-    status = search_read(s, SUPER_AT_BYTES, super, sizeof super);
+    status = search_read(s, SUPER_AT_BYTES, super, SUPER_BYTES);
     if (status)
         return status;
     if (vck_load_le16(super + 0x38) != MAGIC)
