@@ -32,6 +32,8 @@ static void print_status_json(const char *path, const struct vck_msg_volume_stat
     json_string(&json, "error", *status->error != 0 ? status->error : NULL);
     json_bool(&json, "rekeying", status->rekeying);
     json_u64(&json, "rekeyed_sectors", status->rekeyed_sector);
+    json_bool(&json, "used_only", status->used_only);
+    json_u64(&json, "skipped_sectors", status->skipped_sectors);
     json_object_end(&json);
 }
 
@@ -50,6 +52,9 @@ static void print_status_text(const char *path, const struct vck_msg_volume_stat
                percent(status->rekeyed_sector, status->total_sectors),
                size_text(status->rekeyed_sector * status->sector_size, encrypted),
                status->direction == VCK_DECRYPTING ? "on the way back" : "on the way there");
+    if (status->used_only)
+        printf("  unused:  %s left out, as it was before\n",
+               size_text(status->skipped_sectors * status->sector_size, encrypted));
     if (status->bytes_per_s != 0)
         printf("  speed:   %s/s\n", size_text(status->bytes_per_s, speed));
     if (status->rate_mib_s != 0)

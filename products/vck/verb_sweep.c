@@ -9,6 +9,7 @@
 #include "products/vck/os.h"
 #include "products/vck/progress.h"
 #include "products/vck/suspend.h"
+#include "products/vck/used.h"
 #include "vck/volume.h"
 
 #define POLL_INTERVAL_MS 200u
@@ -73,6 +74,9 @@ static void print_done(struct watch *watch, const struct vck_msg_volume_status *
            duration_text((uint64_t)(seconds + 0.5), took));
     if (seconds >= 0.5)
         printf(", %.1f MiB/s", (double)moved / (1024.0 * 1024.0) / seconds);
+    if (!watch->work->is_back && status->used_only)
+        printf(", %s of it left out",
+               size_text(status->skipped_sectors * status->sector_size, size));
     printf("\n");
 }
 
@@ -143,6 +147,7 @@ static const struct work *work_of(uint32_t request, const struct vck_msg_volume_
     bool is_down = status->direction == VCK_DECRYPTING;
     switch (request) {
     case VCK_CODE_START_ENCRYPT:
+    case VCK_CODE_START_ENCRYPT_USED:
         return &encrypts;
     case VCK_CODE_START_DECRYPT:
         return &decrypts;
@@ -171,7 +176,8 @@ static int start(struct client *client, const struct command *command, uint32_t 
     uint64_t started_ns = vck_clock_ns();
     int code = client_get_status(client, path, &before);
     if (code == EXIT_OK)
-        code = client_volume_call(client, request, path);
+        code = request == VCK_CODE_START_ENCRYPT_USED ? used_encrypt(client, path)
+                                                      : client_volume_call(client, request, path);
     if (code == EXIT_OK)
         code = client_get_status(client, path, &status);
     if (code != EXIT_OK)
@@ -206,7 +212,8 @@ static int run_start(const struct command *command, uint32_t request)
 
 int run_encrypt(const struct command *command)
 {
-    return run_start(command, VCK_CODE_START_ENCRYPT);
+    return run_start(command, option_given(command, OPTION_USED_ONLY) ? VCK_CODE_START_ENCRYPT_USED
+                                                                      : VCK_CODE_START_ENCRYPT);
 }
 
 int run_decrypt(const struct command *command)
