@@ -17,7 +17,8 @@ VCK_BEGIN_DECLS
 #define VCK_P256_POINT_BYTES  64u /* x, then y, big-endian */
 
 /* The scalar (big-endian) times the point; NULL is the generator. INVALID_DATA: the point is not on
- * the curve, or the scalar a multiple of its order; *ret_point is then untouched. Any level. */
+ * the curve, or the scalar a multiple of its order; what is in ret_point is then no point. Any
+ * level. */
 VCK_CHECKED vck_status vck_p256_multiply(const uint8_t scalar[VCK_P256_SCALAR_BYTES],
                                          const uint8_t point[VCK_P256_POINT_BYTES],
                                          uint8_t ret_point[VCK_P256_POINT_BYTES]);

@@ -270,14 +270,13 @@ vck_status vck_p256_multiply(const uint8_t scalar[VCK_P256_SCALAR_BYTES],
         add_points(&m.more, &m.sum, &m.base, &m.b);
         choose_point(&m.sum, 0u - is_set, &m.more, &m.sum);
     }
-    if (is_zero(&m.sum.z))
-        goto out;
+    /* Without a branch: who looks at the status decides on what the scalar is. */
+    status = (vck_status)(is_zero(&m.sum.z) * VCK_INVALID_DATA);
     invert(&m.inverse, &m.sum.z);
     multiply(&m.sum.x, &m.sum.x, &m.inverse);
     multiply(&m.sum.y, &m.sum.y, &m.inverse);
     store(ret_point, &m.sum.x);
     store(ret_point + 32, &m.sum.y);
-    status = VCK_OK;
 out:
     vck_wipe(&m, sizeof(m));
     return status;
