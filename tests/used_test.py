@@ -195,7 +195,7 @@ def killed_in_the_middle():
     run("debugfs", "-w", "-f", "-", "image", input=b"rm file00\nwrite tree/file00 file00\n")
     with daemon() as process:
         attach()
-        vck("rate", "image", 8)
+        vck("rate", "image", 4)
         vck("encrypt", "--used-only", "--no-wait", "image")
         wait_until(lambda: 0 < status()["encrypted_sectors"])
         vck("pause", "image")
@@ -354,11 +354,8 @@ def mounted_and_frozen_by_somebody():
         mount.close()
 
 
-@tap.test
-def mounted_and_not_ext():
-    """a mounted FAT is refused, with the place where it is mounted"""
+def mounted_and_not_ext(kind):
     need_mounts()
-    kind = Fat()
     prepare(kind, 100)
     mount = Mount()
     try:
@@ -367,7 +364,7 @@ def mounted_and_not_ext():
             try:
                 mount.open()
             except AssertionError as failure:
-                raise tap.Skip("this kernel mounts no FAT") from failure
+                raise tap.Skip("this kernel does not mount it") from failure
             vck("encrypt", "--used-only", "image", code=REFUSED,
                 says=["a mount: unmount it|not unmounted cleanly: unmount it", "--used-only"])
             assert status()["encrypted_sectors"] == 0
@@ -378,6 +375,11 @@ def mounted_and_not_ext():
             vck("detach", "image")
     finally:
         mount.close()
+
+
+for kind_of in (Fat, Ntfs):
+    tap.add(f"a mounted {kind_of.__name__} is refused, with the place where it is mounted",
+            mounted_and_not_ext, kind_of())
 
 
 @tap.test

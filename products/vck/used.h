@@ -17,7 +17,7 @@ int used_encrypt(struct client *client, const char *path);
 /* A part of the content that tells one file system from others. */
 struct used_mark {
     uint64_t offset_bytes;
-    uint8_t bytes[512];
+    uint8_t bytes[64];
     size_t size_bytes;
 };
 

@@ -100,11 +100,21 @@ static bool is_ext(const struct used *u)
     return u->report.name != NULL && strncmp(u->report.name, "ext", 3) == 0;
 }
 
-/* The UUID of an ext, the boot sector of others. */
+/* The UUID of an ext; of others serial number and label, or geometry, but nothing that changes. */
 static vck_status read_mark(struct used *u, struct used_mark *ret_mark)
 {
-    ret_mark->offset_bytes = is_ext(u) ? 1024 + 0x68 : 0;
-    ret_mark->size_bytes = is_ext(u) ? 16 : sizeof(ret_mark->bytes);
+    static const struct {
+        const char *name;
+        uint64_t offset_bytes;
+        size_t size_bytes;
+    } marks[] = {{"FAT32", 0x42, 24}, {"FAT16", 0x26, 24}, {"FAT12", 0x26, 24}, {"NTFS", 0x28, 40}};
+    ret_mark->offset_bytes = 1024 + 0x68;
+    ret_mark->size_bytes = 16;
+    for (size_t i = 0; i < VCK_ARRAY_COUNT(marks); i++)
+        if (strcmp(u->report.name, marks[i].name) == 0) {
+            ret_mark->offset_bytes = marks[i].offset_bytes;
+            ret_mark->size_bytes = marks[i].size_bytes;
+        }
     return read_view(u, ret_mark->offset_bytes, ret_mark->bytes, ret_mark->size_bytes);
 }
 
