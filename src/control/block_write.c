@@ -150,7 +150,9 @@ static vck_status read_before(struct vck_disk *disk, struct control_block *block
 {
     vck_status status = VCK_OK;
 
-    block->before_bytes = (size_t)block->layout.replica_count * block->layout.sector_size_bytes;
+    /* And one more, to look at what is there when it is to be put back. */
+    block->before_bytes =
+        (size_t)(block->layout.replica_count + 1) * block->layout.sector_size_bytes;
     block->before = vck_alloc_pages(block->before_bytes, CONTROL_TAG);
     if (!block->before)
         return VCK_NO_MEMORY;
@@ -211,9 +213,24 @@ vck_status control_block_write(struct control_request *r, struct vck_disk *disk,
     return status;
 }
 
+/* Whether nobody has written a replica since. Recovery does, once the volume has its key: what it
+ * has carried out is lost with a block that says where it began. */
+static bool is_still_ours(struct vck_disk *disk, const struct control_block *block) VCK_CAN_WAIT
+{
+    uint32_t size_bytes = block->layout.sector_size_bytes;
+    uint8_t *there = before_of(block, block->layout.replica_count);
+
+    for (uint32_t i = 0; i < block->layout.replica_count; i++)
+        if (vck_disk_read(disk, replica_offset_bytes(block, i), there, size_bytes) == VCK_OK &&
+            memcmp(there, before_of(block, i), size_bytes) != 0 &&
+            memcmp(there, block->data, VCK_BLOCK_BYTES) != 0)
+            return false;
+    return true;
+}
+
 void control_block_undo(struct vck_disk *disk, struct control_block *block)
 {
-    if (block->is_written &&
+    if (block->is_written && is_still_ours(disk, block) &&
         write_staggered(disk, block, block->before, block->layout.sector_size_bytes) != VCK_OK)
         vck_port_log(VCK_LOG_ERROR, "the metadata that was on the disk could not be put back");
     block->is_written = false;

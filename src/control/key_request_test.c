@@ -329,6 +329,56 @@ static void rotates_no_block_of_a_stuck_sweep(void **state) VCK_NO_ANALYSIS
     assert_true(was_refused);
 }
 
+/* ---- preparing with metadata of one's own ---- */
+
+/* A volume in the middle of a batch, one of whose two blocks is lost; the other one. */
+static void begin_cut(struct test_host *host, uint8_t *ret_data,
+                      uint8_t ret_block[VCK_BLOCK_BYTES]) VCK_NO_ANALYSIS
+{
+    uint8_t *disk = host->disks[0]->data;
+
+    memset(disk + TEST_DATA_BYTES, 0, TEST_DISK_BYTES - TEST_DATA_BYTES);
+    memset(disk, 0x33, TEST_DATA_BYTES);
+    memcpy(ret_data, disk, TEST_DATA_BYTES);
+    test_make_volume(host, 0);
+    attach(host, test_key, sizeof(test_key));
+    assert_int_equal(send_path(host, VCK_CODE_START_ENCRYPT), 0);
+    /* Flush, read, two records and a flush; then the batch, the next read, and the batch again. */
+    host->disks[0]->fail_at = 6;
+    host->disks[0]->fail_more = 2;
+    run_sweep(host);
+    host->disks[0]->fail_at = host->disks[0]->fail_more = 0;
+    assert_int_equal(send_path(host, VCK_CODE_DETACH), 0);
+    memcpy(ret_block, disk + TEST_DISK_BYTES - TEST_SECTOR_BYTES, VCK_BLOCK_BYTES);
+    memset(disk + TEST_DISK_BYTES - TEST_SECTOR_BYTES, 0, TEST_SECTOR_BYTES);
+    assert_false(vck_all_zero(disk + TEST_DATA_BYTES + VCK_KEY_SLOTS_BYTES, 57344));
+}
+
+/* What recovery has carried out stays, though the request fails. */
+static void puts_nothing_back_over_a_recovery(void **state) VCK_NO_ANALYSIS
+{
+    struct test_host *host = *state;
+    static uint8_t data[TEST_DATA_BYTES], block[VCK_BLOCK_BYTES];
+
+    for (uint64_t n = 1, has_failed = 1; has_failed; n++) {
+        begin_cut(host, data, block);
+        const struct vck_msg_prepare_request request = {
+            .volume_path = PATH,
+            .vmk = bytes(test_key, sizeof(test_key)),
+            .metadata_block = bytes(block, sizeof(block)),
+        };
+        host->disks[0]->fail_at = n;
+        uint32_t nt = send_message(host, VCK_CODE_PREPARE, &request);
+        has_failed = host->disks[0]->fail_at == 0;
+        host->disks[0]->fail_at = 0;
+        if (nt)
+            attach(host, test_key, sizeof(test_key));
+        expect_data(host, data);
+        (void)send_path(host, VCK_CODE_DETACH);
+        assert_true(n < 1000);
+    }
+}
+
 /* ---- suspending ---- */
 
 static uint32_t wake(struct test_host *host, const uint8_t *key, size_t key_bytes)
@@ -439,6 +489,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(reads_what_is_no_data, set_up, tear_down),
         cmocka_unit_test_setup_teardown(survives_failing_io, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rotates_no_block_of_a_stuck_sweep, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(puts_nothing_back_over_a_recovery, set_up, tear_down),
         cmocka_unit_test_setup_teardown(suspends_and_wakes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(detaches_while_suspended, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_the_os_volume_awake, set_up, tear_down),
