@@ -64,6 +64,10 @@ static void print_done(struct watch *watch, const struct vck_msg_volume_status *
     char size[SIZE_TEXT_BYTES];
     char took[DURATION_BYTES];
     uint64_t moved = done_bytes(watch, status) - watch->started_bytes;
+    bool is_partial = !watch->work->is_back && status->used_only;
+    uint64_t left_out = is_partial ? status->skipped_sectors * status->sector_size : 0;
+    /* What went before another start of the same sweep was left out, too. */
+    uint64_t worked = left_out < moved ? moved - left_out : 0;
     double seconds = (double)(vck_clock_ns() - watch->started_ns) / 1e9;
     progress_end(&watch->progress);
     if (moved == 0) {
@@ -72,11 +76,10 @@ static void print_done(struct watch *watch, const struct vck_msg_volume_status *
     }
     printf("%s is %s: %s in %s", watch->path, watch->work->done, size_text(moved, size),
            duration_text((uint64_t)(seconds + 0.5), took));
-    if (seconds >= 0.5)
-        printf(", %.1f MiB/s", (double)moved / (1024.0 * 1024.0) / seconds);
-    if (!watch->work->is_back && status->used_only)
-        printf(", %s of it left out",
-               size_text(status->skipped_sectors * status->sector_size, size));
+    if (seconds >= 0.5 && worked != 0)
+        printf(", %.1f MiB/s", (double)worked / (1024.0 * 1024.0) / seconds);
+    if (is_partial)
+        printf(", %s of it left out", size_text(left_out, size));
     printf("\n");
 }
 
