@@ -286,6 +286,11 @@ def encrypted_volumes_keep_their_loader():
     system.vck("os-status", code=PROBLEMS, says="is not the one that was installed")
     (system.root / "boot/efi/vck.json").write_text('{"partition_guid": 1}')
     system.vck("os-status", code=PROBLEMS, says="line 1: a string in quotes is expected")
+    volumes = system.root / "etc/vck/volumes"
+    listed = volumes.read_text()
+    volumes.write_text("other-" + listed)
+    system.vck("os-status", code=PROBLEMS, says="system is not in /etc/vck/volumes")
+    volumes.write_text(listed)
     plain = system.image.read_bytes()
     with open(system.image, "r+b") as file:
         file.write(os.urandom(4096))

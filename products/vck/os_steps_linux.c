@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 #include "port/port.h"
 #include "products/vck/content.h"
@@ -184,18 +185,30 @@ static int list_volume(const struct os_install *install, bool is_listed)
     return code == EXIT_OK ? make_initrd(install) : code;
 }
 
+static bool has_line(const char *text, const char *name, const char *guid)
+{
+    while (*text != 0) {
+        size_t length = strcspn(text, "\n");
+        if (is_line_of(text, length, name)) {
+            const char *rest = text + strlen(name);
+            rest += strspn(rest, " \t");
+            return strncasecmp(rest, guid, strlen(guid)) == 0;
+        }
+        text += length + (text[length] == '\n');
+    }
+    return false;
+}
+
 static bool is_listed(const struct os_install *install)
 {
     char path[INSTALL_PATH_BYTES];
-    char line[MAPPER_NAME_MAX + VCK_GUID_TEXT_BYTES + 4];
     char guid[VCK_GUID_TEXT_BYTES];
     uint8_t *text = NULL;
     size_t size = 0;
     vck_guid_format(&install->guid, guid);
-    snprintf(line, sizeof(line), "%s %s", install->name, guid);
     bool is_there = install_path(install, path, VOLUMES_PATH) &&
                     file_read(path, VOLUMES_BYTES_MAX, &text, &size) == 0 &&
-                    strstr((const char *)text, line) != NULL;
+                    has_line((const char *)text, install->name, guid);
     free(text);
     return is_there;
 }
