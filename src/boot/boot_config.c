@@ -36,7 +36,7 @@ static bool read_guid(struct reading *r)
     bytes.size_bytes = strlen(text);
     if (vck_guid_parse(bytes, &r->config.partition_guid) != VCK_OK)
         return vck_json_wrong(&r->json, "partition_guid is a GUID with its dashes");
-    if (vck_all_zero(&r->config.partition_guid, sizeof(r->config.partition_guid)))
+    if (vck_guid_is_zero(&r->config.partition_guid))
         return vck_json_wrong(&r->json, "partition_guid is not all zeros");
     return true;
 }

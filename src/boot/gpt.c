@@ -244,7 +244,7 @@ vck_status vck_gpt_find(const struct vck_gpt *gpt, const struct vck_guid *partit
                         struct vck_gpt_partition *ret_partition)
 {
     uint32_t number = 0;
-    if (vck_all_zero(partition->bytes, sizeof(partition->bytes)))
+    if (vck_guid_is_zero(partition))
         return VCK_NOT_FOUND;
     for (uint32_t i = 0; i < gpt->header.entry_count; i++) {
         const uint8_t *entry = used_entry(gpt, i);

@@ -5,11 +5,6 @@
 #define NAME_PARTITION_GUID "partition_guid"
 #define NAME_VMK            "vmk"
 
-static bool is_zero(const struct vck_guid *guid)
-{
-    return vck_all_zero(guid->bytes, sizeof(guid->bytes));
-}
-
 static bool is_vmk_size(size_t size_bytes)
 {
     return size_bytes > 0 && size_bytes <= VCK_HANDOVER_VMK_BYTES_MAX;
@@ -39,7 +34,7 @@ static vck_status read_guid(struct vck_msgpack_reader *reader, void *message)
         if (status == VCK_OK)
             status = vck_guid_parse(text, &handover->partition_guid);
     }
-    if (status == VCK_OK && is_zero(&handover->partition_guid))
+    if (status == VCK_OK && vck_guid_is_zero(&handover->partition_guid))
         status = VCK_INVALID_DATA;
     return status;
 }
@@ -104,7 +99,7 @@ vck_status vck_handover_encode(const struct vck_handover *handover, uint8_t *out
                                size_t capacity_bytes, size_t *ret_size_bytes)
 {
     struct vck_msgpack_writer writer;
-    if (is_zero(&handover->partition_guid) || !is_vmk_size(handover->vmk.size_bytes))
+    if (vck_guid_is_zero(&handover->partition_guid) || !is_vmk_size(handover->vmk.size_bytes))
         return VCK_INVALID_DATA;
     vck_msgpack_writer_init(&writer, out, capacity_bytes);
     vck_msgpack_write_map(&writer, 2);
@@ -120,7 +115,7 @@ vck_status vck_handover_encode(const struct vck_handover *handover, uint8_t *out
 
 bool vck_handover_matches(const struct vck_handover *handover, const struct vck_guid *partition)
 {
-    return handover->vmk.size_bytes > 0 && !is_zero(partition) &&
+    return handover->vmk.size_bytes > 0 && !vck_guid_is_zero(partition) &&
            vck_guid_equal(&handover->partition_guid, partition);
 }
 
