@@ -232,6 +232,19 @@ static inline void test_host_destroy(struct test_host *host) VCK_NO_ANALYSIS
     free(host);
 }
 
+static inline int test_host_set_up(void **state)
+{
+    *state = test_host_create();
+    return 0;
+}
+
+/* Fails where something is left of what the test allocated. */
+static inline int test_host_tear_down(void **state)
+{
+    test_host_destroy(*state);
+    return vck_alloc_live_count() == 0 ? 0 : -1;
+}
+
 /* Hands over host->request and keeps the response there. */
 static inline uint32_t test_send(struct test_host *host, uint32_t code,
                                  size_t capacity_bytes) VCK_NO_ANALYSIS

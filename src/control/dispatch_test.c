@@ -6,18 +6,6 @@
 #define DATA_BYTES   (TEST_DISK_BYTES - 2 * VCK_METADATA_SIZE_MIN)
 #define DATA_SECTORS (DATA_BYTES / TEST_SECTOR_BYTES)
 
-static int set_up(void **state)
-{
-    *state = test_host_create();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    test_host_destroy(*state);
-    return vck_alloc_live_count() == 0 ? 0 : -1;
-}
-
 /* ---- speaking ---- */
 
 static uint32_t send_message(struct test_host *host, uint32_t code, const void *message)
@@ -762,7 +750,7 @@ static void encrypting_is_refused(void **state)
     finish_sweep(host, "/a");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, test_host_set_up, test_host_tear_down)
 
 int main(void)
 {

@@ -468,31 +468,25 @@ static void keeps_the_os_volume_awake(void **state)
     expect(host, send_path(host, VCK_CODE_SUSPEND), VCK_PERMISSION_DENIED, "OS volume");
 }
 
-static int set_up(void **state)
-{
-    *state = test_host_create();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    test_host_destroy(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(changes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(rotates, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(refuses_what_is_no_table, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(reads_what_is_no_data, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(survives_failing_io, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(rotates_no_block_of_a_stuck_sweep, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(puts_nothing_back_over_a_recovery, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(suspends_and_wakes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(detaches_while_suspended, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(keeps_the_os_volume_awake, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(changes, test_host_set_up, test_host_tear_down),
+        cmocka_unit_test_setup_teardown(rotates, test_host_set_up, test_host_tear_down),
+        cmocka_unit_test_setup_teardown(refuses_what_is_no_table, test_host_set_up,
+                                        test_host_tear_down),
+        cmocka_unit_test_setup_teardown(reads_what_is_no_data, test_host_set_up,
+                                        test_host_tear_down),
+        cmocka_unit_test_setup_teardown(survives_failing_io, test_host_set_up, test_host_tear_down),
+        cmocka_unit_test_setup_teardown(rotates_no_block_of_a_stuck_sweep, test_host_set_up,
+                                        test_host_tear_down),
+        cmocka_unit_test_setup_teardown(puts_nothing_back_over_a_recovery, test_host_set_up,
+                                        test_host_tear_down),
+        cmocka_unit_test_setup_teardown(suspends_and_wakes, test_host_set_up, test_host_tear_down),
+        cmocka_unit_test_setup_teardown(detaches_while_suspended, test_host_set_up,
+                                        test_host_tear_down),
+        cmocka_unit_test_setup_teardown(keeps_the_os_volume_awake, test_host_set_up,
+                                        test_host_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

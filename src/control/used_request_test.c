@@ -136,24 +136,14 @@ static void a_reader_may_not(void **state)
     expect(host, start(host, recording), VCK_PERMISSION_DENIED, "administrators");
 }
 
-static int set_up(void **state)
-{
-    *state = test_host_create();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    test_host_destroy(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(starts_what_was_recorded, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(refuses_what_does_not_fit, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_reader_may_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(starts_what_was_recorded, test_host_set_up,
+                                        test_host_tear_down),
+        cmocka_unit_test_setup_teardown(refuses_what_does_not_fit, test_host_set_up,
+                                        test_host_tear_down),
+        cmocka_unit_test_setup_teardown(a_reader_may_not, test_host_set_up, test_host_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
