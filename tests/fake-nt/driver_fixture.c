@@ -198,18 +198,35 @@ NTSTATUS driver_write_sector(struct driver_fixture *f, uint64_t offset_bytes)
 
 /* ---- the disk's stack ---- */
 
-static NTSTATUS pnp(struct driver_fixture *f, UCHAR minor) VCK_CAN_WAIT
+struct pnp_call {
+    struct driver_call *call;
+    PIO_STACK_LOCATION next;
+};
+
+static struct pnp_call begin_pnp(struct driver_fixture *f, UCHAR minor)
 {
     struct driver_call *call = calloc(1, sizeof(*call));
-    NTSTATUS status;
+    PIO_STACK_LOCATION next = begin_call(call, f->disk->device, IRP_MJ_PNP);
 
-    begin_call(call, f->disk->device, IRP_MJ_PNP)->MinorFunction = minor;
+    next->MinorFunction = minor;
     call->irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
     call->irp->AssociatedIrp.SystemBuffer = NULL;
-    go(call, f->disk->device);
-    status = (NTSTATUS)driver_await(call);
-    free(call);
+    return (struct pnp_call){call, next};
+}
+
+static NTSTATUS end_pnp(struct driver_fixture *f, struct pnp_call pnp) VCK_CAN_WAIT
+{
+    NTSTATUS status;
+
+    go(pnp.call, f->disk->device);
+    status = (NTSTATUS)driver_await(pnp.call);
+    free(pnp.call);
     return status;
+}
+
+static NTSTATUS pnp(struct driver_fixture *f, UCHAR minor) VCK_CAN_WAIT
+{
+    return end_pnp(f, begin_pnp(f, minor));
 }
 
 void driver_add_device(struct driver_fixture *f)
@@ -226,19 +243,11 @@ void driver_start_device(struct driver_fixture *f)
 NTSTATUS driver_use_device(struct driver_fixture *f, DEVICE_USAGE_NOTIFICATION_TYPE type,
                            bool in_path)
 {
-    struct driver_call *call = calloc(1, sizeof(*call));
-    PIO_STACK_LOCATION next = begin_call(call, f->disk->device, IRP_MJ_PNP);
-    NTSTATUS status;
+    struct pnp_call pnp = begin_pnp(f, IRP_MN_DEVICE_USAGE_NOTIFICATION);
 
-    next->MinorFunction = IRP_MN_DEVICE_USAGE_NOTIFICATION;
-    next->Parameters.UsageNotification.Type = type;
-    next->Parameters.UsageNotification.InPath = in_path;
-    call->irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
-    call->irp->AssociatedIrp.SystemBuffer = NULL;
-    go(call, f->disk->device);
-    status = (NTSTATUS)driver_await(call);
-    free(call);
-    return status;
+    pnp.next->Parameters.UsageNotification.Type = type;
+    pnp.next->Parameters.UsageNotification.InPath = in_path;
+    return end_pnp(f, pnp);
 }
 
 void driver_remove_device(struct driver_fixture *f)
