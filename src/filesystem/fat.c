@@ -2,8 +2,6 @@
 /* FAT12, FAT16 and FAT32: what the table says of each cluster. */
 #include "filesystem_internal.h"
 
-#define BOOT_BYTES 512u
-
 struct fat {
     uint64_t sector_bytes;
     uint64_t cluster_bytes;
@@ -162,16 +160,11 @@ static vck_status use_table(struct search *s, const struct fat *f, const uint8_t
 
 vck_status search_fat(struct search *s)
 {
-    uint8_t boot[BOOT_BYTES];
+    const uint8_t *boot = s->boot;
     struct fat f = {0};
     uint64_t end_bytes;
     vck_status status;
 
-    if (s->source->size_bytes < BOOT_BYTES)
-        return VCK_NOT_FOUND;
-    status = search_read(s, 0, boot, sizeof boot);
-    if (status)
-        return status;
     if (!is_boot_sector(boot))
         return VCK_NOT_FOUND;
     status = load(s, boot, &f);

@@ -90,10 +90,17 @@ vck_status vck_filesystem_used(const struct vck_filesystem_source *source,
     s->source = source;
     s->sink = sink;
     s->report = ret_report;
+    if (source->size_bytes < sizeof s->boot)
+        goto out;
+    status = search_read(s, 0, s->boot, sizeof s->boot);
+    if (status)
+        goto out;
+    status = VCK_NOT_FOUND;
     for (size_t i = 0; i < VCK_ARRAY_COUNT(readers) && status == VCK_NOT_FOUND; i++)
         status = readers[i](s);
     if (status == VCK_OK)
         status = tell_pending(s);
+out:
     vck_free(s);
     return status;
 }

@@ -11,6 +11,7 @@
 
 /* As large as the largest block of ext4. */
 #define SEARCH_BUFFER_BYTES 65536u
+#define SEARCH_BOOT_BYTES   512u
 
 struct search {
     const struct vck_filesystem_source *source;
@@ -18,6 +19,7 @@ struct search {
     struct vck_filesystem_report *report;
     uint64_t pending_first; /* bytes that are used and not told yet */
     uint64_t pending_end;
+    uint8_t boot[SEARCH_BOOT_BYTES]; /* what the source begins with */
     uint8_t buffer[SEARCH_BUFFER_BYTES];
     uint8_t other[SEARCH_BUFFER_BYTES];
 };

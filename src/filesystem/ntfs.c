@@ -3,7 +3,6 @@
 #include "filesystem_internal.h"
 #include "port/port.h"
 
-#define BOOT_BYTES       512u
 #define STRIDE_BYTES     512u /* of the fixups of a record */
 #define RECORD_BYTES_MAX 4096u
 #define RUNS_MAX         1024u
@@ -376,16 +375,11 @@ static vck_status search_files(struct search *s, struct ntfs *n)
 
 vck_status search_ntfs(struct search *s)
 {
-    uint8_t boot[BOOT_BYTES];
+    const uint8_t *boot = s->boot;
     struct ntfs *n;
     uint64_t end_bytes;
     vck_status status;
 
-    if (s->source->size_bytes < BOOT_BYTES)
-        return VCK_NOT_FOUND;
-    status = search_read(s, 0, boot, sizeof boot);
-    if (status)
-        return status;
     if (memcmp(boot + 3, "NTFS    ", 8) != 0 || vck_load_le16(boot + 0x1fe) != 0xaa55)
         return VCK_NOT_FOUND;
     s->report->name = "NTFS";
