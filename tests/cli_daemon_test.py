@@ -16,10 +16,9 @@ import termios
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import command_lab  # noqa: E402
 from command_lab import (  # noqa: E402
-    BUSY, FAILED, INTERRUPTED, NOT_FOUND, OK, PROBLEMS, USAGE, WRONG_KEY, at_daemon, digest,
-    unchanged)
+    BUSY, FAILED, INTERRUPTED, NOT_FOUND, OK, PROBLEMS, USAGE, WRONG_KEY, at_daemon, digest)
+from command_lab import vck_at_daemon as vck  # noqa: E402
 import daemon_lab  # noqa: E402
 import mangle  # noqa: E402
 import tap  # noqa: E402
@@ -27,10 +26,6 @@ from daemon_lab import wait_until  # noqa: E402
 
 KEY = bytes(range(100, 132))
 MIB = 1 << 20
-
-
-def vck(*arguments, **expected):
-    return command_lab.vck(*at_daemon(*arguments)[1:], **expected)
 
 
 def daemon(*options):
@@ -45,10 +40,6 @@ def make_volume(path="image", size=4 * MIB, options=("--metadata-size", "128K"))
     Path(path).write_bytes(data)
     vck("prepare", "--grow", "--vmk-file", "key", *options, path)
     return data
-
-
-def digest(path):
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def status(path="image"):

@@ -34,6 +34,10 @@ def vck(*arguments, code=OK, says=None, stdin=None, secrets=(), program=VCK, **p
     return done.stdout.decode()
 
 
+def vck_at_daemon(*arguments, always=False, **expected):
+    return vck(*at_daemon(*arguments, always=always)[1:], **expected)
+
+
 def private(name, data):
     Path(name).write_bytes(data)
     os.chmod(name, 0o600)

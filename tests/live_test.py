@@ -14,9 +14,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import command_lab  # noqa: E402
 from command_lab import (  # noqa: E402
-    BUSY, FAILED, NOT_FOUND, REFUSED, USAGE, VCK, WRONG_KEY, at_daemon, private)
+    BUSY, FAILED, NOT_FOUND, REFUSED, USAGE, VCK, WRONG_KEY, private, vck_at_daemon)
 import jvck_oracle  # noqa: E402
 import key_oracle  # noqa: E402
 import tap  # noqa: E402
@@ -38,8 +37,7 @@ OFFLINE = {"prepare", "info", "check"}
 
 
 def vck(verb, *arguments, **expected):
-    words = at_daemon(verb, *arguments, always=verb not in OFFLINE)
-    return command_lab.vck(*words[1:], **expected)
+    return vck_at_daemon(verb, *arguments, always=verb not in OFFLINE, **expected)
 
 
 def make_volume(size=4 * MIB):

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import command_lab  # noqa: E402
-from command_lab import BUSY, NOT_FOUND, PROBLEMS, REFUSED, at_daemon, digest  # noqa: E402
+from command_lab import BUSY, NOT_FOUND, PROBLEMS, REFUSED  # noqa: E402
+from command_lab import vck_at_daemon as vck  # noqa: E402
 import jvck_oracle as oracle  # noqa: E402
 import tap  # noqa: E402
 from daemon_lab import daemon, wait_until  # noqa: E402
@@ -31,10 +31,6 @@ KEY = bytes(range(50, 82))
 MIB = 1 << 20
 METADATA = 128 << 10
 SECTOR = 512
-
-
-def vck(*arguments, **expected):
-    return command_lab.vck(*at_daemon(*arguments)[1:], **expected)
 
 
 def status():

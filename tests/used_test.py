@@ -13,8 +13,8 @@ import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import command_lab  # noqa: E402
-from command_lab import NOT_FOUND, REFUSED, at_daemon, private  # noqa: E402
+from command_lab import NOT_FOUND, REFUSED, private  # noqa: E402
+from command_lab import vck_at_daemon as vck  # noqa: E402
 import tap  # noqa: E402
 from daemon_lab import daemon, wait_until  # noqa: E402
 
@@ -27,10 +27,6 @@ except ImportError as missing:
 MIB = 1 << 20
 KEPT, GONE = b"a file that stays, in each of its blocks", b"a file that was deleted long ago now"
 QUIET = {**os.environ, "MTOOLS_SKIP_CHECK": "1"}
-
-
-def vck(*arguments, **expected):
-    return command_lab.vck(*at_daemon(*arguments)[1:], **expected)
 
 
 def run(*command, code=0, **options):
