@@ -126,6 +126,14 @@ def said_by_linux(run_):
     return dict(re.findall(r"linux: (\w+)=([^\r\n]*)", text)), text
 
 
+def said_until_end(run_):
+    try:
+        assert run_.wait_end() == 0
+        return said_by_linux(run_)
+    finally:
+        run_.close()
+
+
 def prepare(folder):
     """The system as it is, started by somebody else's loader."""
     archive = vm.initramfs(folder, [os.environ["VCK"], EFIBOOTMGR], MODULES, {
@@ -135,11 +143,7 @@ def prepare(folder):
     run_ = Machine(".", bus="nvme", by_entry=True, more=(
         "-kernel", str(next((folder / "boot").glob("vmlinuz-*"))), "-initrd", "first.img",
         "-append", "console=ttyS0 quiet no_timer_check"))
-    try:
-        assert run_.wait_end() == 0
-        values, text = said_by_linux(run_)
-    finally:
-        run_.close()
+    values, text = said_until_end(run_)
     assert values.get("prepared") == values["status"] == values["removed"] == "0", text
     assert values["again"] == "0", text
     assert values["before"] == values["after"], text
@@ -302,11 +306,7 @@ def server():
         "-device", "virtio-net-pci,netdev=n,romfile=",
         "-kernel", str(next((folder / "boot").glob("vmlinuz-*"))), "-initrd", str(initrd),
         "-append", "console=ttyS0 root=/dev/mapper/system rootfstype=vfat rw init=/start no_timer_check"))
-    try:
-        assert run_.wait_end() == 0
-        values, text = said_by_linux(run_)
-    finally:
-        run_.close()
+    values, text = said_until_end(run_)
     assert values.get("root") == "/dev/mapper/system", text
     assert values["data"] == hashlib.sha256(DATA).hexdigest() + "  -", text
 
