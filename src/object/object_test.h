@@ -32,14 +32,29 @@ static inline void note(const char *what, const char *name)
     vck_spinlock_release(&events_lock);
 }
 
+static inline void take_events(char seen[static sizeof(events)])
+{
+    vck_spinlock_acquire(&events_lock);
+    memcpy(seen, events, sizeof(events));
+    events[0] = '\0';
+    vck_spinlock_release(&events_lock);
+}
+
 static inline void expect_events(const char *expected)
 {
     char seen[sizeof(events)];
-    vck_spinlock_acquire(&events_lock);
-    memcpy(seen, events, sizeof(seen));
-    events[0] = '\0';
-    vck_spinlock_release(&events_lock);
+    take_events(seen);
     assert_string_equal(seen, expected);
+}
+
+/* One of the orders, of which the last is NULL. */
+static inline void expect_events_any(const char *const *orders)
+{
+    char seen[sizeof(events)];
+    take_events(seen);
+    while (orders[1] != NULL && strcmp(seen, orders[0]) != 0)
+        orders++;
+    assert_string_equal(seen, orders[0]);
 }
 
 struct thing {
@@ -97,6 +112,13 @@ static inline void keep_line(void *context, enum vck_log_level level, const char
     vck_spinlock_acquire(&events_lock);
     size_t used = strlen(logged);
     snprintf(logged + used, sizeof(logged) - used, "%s\n", line);
+    vck_spinlock_release(&events_lock);
+}
+
+static inline void forget_lines(void)
+{
+    vck_spinlock_acquire(&events_lock);
+    logged[0] = '\0';
     vck_spinlock_release(&events_lock);
 }
 

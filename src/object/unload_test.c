@@ -64,7 +64,7 @@ static void holders_are_printed_with_tag_file_and_line(void **state) VCK_CAN_WAI
     start(&helper, root, unload);
     /* Again and again, not once. */
     for (int i = 0; i < 2; i++) {
-        logged[0] = '\0';
+        forget_lines();
         wait_for_line("unload waits");
     }
     wait_for_line("object \"thing\", depth 0");
@@ -79,7 +79,13 @@ static void holders_are_printed_with_tag_file_and_line(void **state) VCK_CAN_WAI
     vck_object_release(beside, OTHER_TAG);
     vck_object_release(deep, TAG);
     vck_thread_join(helper.thread);
-    expect_events("cb cx ca cr db dx da dr ");
+    /* A report that is under way holds what it is at: b may end after its cousins, not its root. */
+    expect_events_any((const char *const[]){
+        "cb cx ca cr db dx da dr ",
+        "cb cx ca cr dx db da dr ",
+        "cb cx ca cr dx da db dr ",
+        NULL,
+    });
 }
 
 #if !defined(NDEBUG)
