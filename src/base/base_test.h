@@ -9,15 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
+#include "random.h"
 #include "vck/bytes.h"
-
-/* A linear congruential generator: the same cases in every run. */
-static inline uint32_t random_u32(void)
-{
-    static uint64_t state = 1;
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(state >> 32);
-}
 
 static inline struct vck_bytes bytes_of(const char *text)
 {

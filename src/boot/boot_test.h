@@ -11,20 +11,8 @@
 #include <string.h>
 #include <cmocka.h>
 #include <msgpack.h>
+#include "random.h"
 #include "vck/bytes.h"
-
-/* A linear congruential generator: the same cases in every run. */
-static inline uint32_t random_u32(void)
-{
-    static uint64_t state = 1;
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(state >> 32);
-}
-
-static inline uint64_t random_u64(void)
-{
-    return (uint64_t)random_u32() << 32 | random_u32();
-}
 
 /* A literal with NULs in it, without the last one. */
 #define BYTES_OF(literal) ((struct vck_bytes){(const uint8_t *)(literal), sizeof(literal) - 1})

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "random.h"
 #include "vck/bytes.h"
 #include "vck/span.h"
 
@@ -20,23 +21,9 @@
 #define PIECES_MAX  80u
 #define ARENA_BYTES 16384u
 
-/* A linear congruential generator: the same cases in every run. */
-static inline uint32_t random_u32(void)
-{
-    static uint64_t state = 1;
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(state >> 32);
-}
-
 static inline uint32_t random_below(uint32_t bound)
 {
     return random_u32() % bound;
-}
-
-static inline void randomize(void *p, size_t size_bytes)
-{
-    for (size_t i = 0; i < size_bytes; i++)
-        ((uint8_t *)p)[i] = (uint8_t)random_u32();
 }
 
 /* ---- mapping ---- */

@@ -21,7 +21,7 @@ static void make_equal_but_one(uint32_t offset_a, uint32_t offset_b, uint32_t by
 
 static void check_forms(uint32_t piece_bytes_max)
 {
-    randomize(arena, sizeof(arena));
+    random_bytes(arena, sizeof(arena));
     for (unsigned round = 0; round < ROUNDS; round++) {
         uint32_t offset_a, offset_b, bytes_a, bytes_b, equal = 0;
         int order = 99, expected = 0;

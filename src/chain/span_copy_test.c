@@ -29,7 +29,7 @@ static void assert_as_modelled(void)
 static void start_round(unsigned round)
 {
     if (round % 64 == 0)
-        randomize(arena, sizeof(arena));
+        random_bytes(arena, sizeof(arena));
     memcpy(before, arena, sizeof(arena));
 }
 

@@ -51,7 +51,7 @@ static void check_forms(uint32_t pieces_max, uint32_t piece_bytes_max)
         size_t form = round % VCK_ARRAY_COUNT(forms);
         uint8_t value = forms[form].is_zero ? 0 : (uint8_t)random_u32();
         if (round % 64 == 0)
-            randomize(arena, sizeof(arena));
+            random_bytes(arena, sizeof(arena));
         memcpy(before, arena, sizeof(arena));
         chain_make(&chain, arena, ARENA_BYTES, pieces_max, piece_bytes_max);
         struct vck_span span = chain_random_span(&chain, &offset, &bytes);
@@ -77,7 +77,7 @@ static void every_form_sets_large_pieces(void **state)
 static void every_form_says_how_much_was_set_before_the_nth_mapping_failed(void **state)
 {
     (void)state;
-    randomize(arena, sizeof(arena));
+    random_bytes(arena, sizeof(arena));
     for (unsigned round = 0; round < ROUNDS / 4; round++) {
         uint32_t offset, bytes;
         size_t form = round % VCK_ARRAY_COUNT(forms);

@@ -206,7 +206,7 @@ static void views_borrow_when_contiguous_and_copy_otherwise(void **state)
     unsigned borrowed = 0, copied = 0, across = 0;
 
     (void)state;
-    randomize(arena, sizeof(arena));
+    random_bytes(arena, sizeof(arena));
     for (unsigned round = 0; round < ROUNDS; round++) {
         uint32_t offset, bytes;
         const uint8_t *view = NULL;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
+#include "random.h"
 #include "vck/annotate.h"
 
 static inline unsigned hex_digit(char c)
@@ -29,21 +30,6 @@ static inline void assert_bytes_hex(const void *bytes, const char *hex)
 {
     uint8_t expected[1024];
     assert_memory_equal(bytes, expected, unhex(hex, expected));
-}
-
-/* A linear congruential generator: the same cases in every run. */
-static inline uint32_t random_u32(void)
-{
-    static uint64_t state = 1;
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(state >> 32);
-}
-
-static inline void random_bytes(void *p, size_t size_bytes)
-{
-    uint8_t *bytes = p;
-    for (size_t i = 0; i < size_bytes; i++)
-        bytes[i] = (uint8_t)random_u32();
 }
 
 #endif

@@ -73,7 +73,7 @@ static void assert_metadata_equal(const struct vck_block_metadata *a,
 
 static void golden_block_is_read_and_written(void **state)
 {
-    char *text = vectors_read();
+    char *text = vectors_read(VECTORS);
     uint8_t block[VCK_BLOCK_BYTES];
     uint8_t again[VCK_BLOCK_BYTES];
     uint8_t bytes[32];
@@ -226,7 +226,7 @@ static const struct field_case field_cases[] = {
 
 static void header_fields_have_domains(void **state)
 {
-    char *text = vectors_read();
+    char *text = vectors_read(VECTORS);
     uint8_t golden[VCK_BLOCK_BYTES];
     (void)state;
     vectors_hex(text, "block", golden, sizeof(golden));

@@ -30,7 +30,7 @@ static void check_vector(const char *from)
 
 static void published_layouts(void **state)
 {
-    char *text = vectors_read();
+    char *text = vectors_read(VECTORS);
     unsigned count = 0;
     (void)state;
     for (const char *at = strstr(text, "\"layout\""); (at = strstr(at, "{\"sectors\"")) != NULL;

@@ -20,7 +20,7 @@ static struct vck_key_slot slot_of(const uint8_t *record)
 static void opens_the_vectors(void **state)
 {
     (void)state;
-    char *text = vectors_read(), recovery[VCK_KEY_RECOVERY_TEXT];
+    char *text = vectors_read(VECTORS), recovery[VCK_KEY_RECOVERY_TEXT];
     uint8_t id[16], key[32], secret[4096], record[VCK_KEY_RECORD_BYTES_MAX];
     int count = 0;
     vectors_hex(text, "volume_id", id, sizeof(id));

@@ -59,7 +59,7 @@ static void keeps_what_it_was_given(void **state)
 static void reads_the_vectors(void **state)
 {
     (void)state;
-    char *text = vectors_read();
+    char *text = vectors_read(VECTORS);
     struct vck_key_table *table = calloc(1, sizeof(*table));
     struct vck_key_slot slot;
     uint8_t id[16], key[32], kept[120];

@@ -3,14 +3,7 @@
 #ifndef VCK_KEYS_TEST_H
 #define VCK_KEYS_TEST_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+#include "vectors.h"
 #include "vck/key_slot.h"
 #include "vck/key_table.h"
 
@@ -20,48 +13,6 @@
 #define BYTES(array) ((struct vck_bytes){(const uint8_t *)(array), sizeof(array)})
 
 static const uint8_t test_volume_id[16] = "keys of a volume";
-
-/* The file of vectors as text; end it with free. */
-static inline char *vectors_read(void)
-{
-    FILE *file = fopen(VECTORS, "r");
-    assert_non_null(file);
-    char *text = calloc(1, 65536);
-    assert_non_null(text);
-    assert_true(fread(text, 1, 65535, file) > 0);
-    fclose(file);
-    return text;
-}
-
-/* What follows "name": in the text from `from` on, or NULL. */
-static inline const char *vectors_find(const char *from, const char *name)
-{
-    char quoted[64];
-    snprintf(quoted, sizeof(quoted), "\"%s\":", name);
-    const char *at = strstr(from, quoted);
-    if (at == NULL)
-        return NULL;
-    at += strlen(quoted);
-    return at + strspn(at, " ");
-}
-
-static inline uint32_t vectors_u32(const char *from, const char *name)
-{
-    return (uint32_t)strtoul(vectors_find(from, name), NULL, 10);
-}
-
-static inline void vectors_hex(const char *from, const char *name, void *ret_bytes,
-                               size_t size_bytes)
-{
-    uint8_t *bytes = ret_bytes;
-    const char *at = vectors_find(from, name) + 1;
-    for (size_t i = 0; i < size_bytes; i++) {
-        unsigned value;
-        assert_int_equal(sscanf(at + 2 * i, "%2x", &value), 1);
-        bytes[i] = (uint8_t)value;
-    }
-    assert_int_equal(at[2 * size_bytes], '"');
-}
 
 /* A recovery slot: its KDF costs nothing. */
 static inline struct vck_bytes make_test_slot(uint16_t number, const uint8_t secret[16],

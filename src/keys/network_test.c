@@ -7,7 +7,7 @@
 #define NETWORK_VECTORS "tests/vectors/key-network-v1.json"
 
 struct vectors {
-    char text[32768];
+    char *text;
     uint8_t volume_id[16], vmk[32], secret[32];
     uint8_t data[4096], record[4096];
     struct vck_bytes binding;
@@ -21,10 +21,7 @@ static int read_vectors(void **state)
 {
     (void)state;
     struct vectors *v = &vectors;
-    FILE *file = fopen(NETWORK_VECTORS, "r");
-    assert_non_null(file);
-    assert_true(fread(v->text, 1, sizeof(v->text) - 1, file) > 0);
-    fclose(file);
+    v->text = vectors_read(NETWORK_VECTORS);
     vectors_hex(v->text, "volume_id", v->volume_id, sizeof(v->volume_id));
     vectors_hex(v->text, "vmk", v->vmk, sizeof(v->vmk));
     vectors_hex(v->text, "secret", v->secret, sizeof(v->secret));
@@ -45,6 +42,13 @@ static struct vck_bytes payload_of(const struct vck_key_slot *slot)
     struct vck_bytes payload = {0};
     assert_int_equal(vck_key_slot_payload(slot, &payload), VCK_OK);
     return payload;
+}
+
+static int free_vectors(void **state)
+{
+    (void)state;
+    free(vectors.text);
+    return 0;
 }
 
 /* The description of server i in the text. */
@@ -252,5 +256,5 @@ int main(void)
         cmocka_unit_test(notices_changes),   cmocka_unit_test(decodes_what_it_encodes),
         cmocka_unit_test(the_largest_fits),  cmocka_unit_test(refuses_what_cannot_be),
     };
-    return cmocka_run_group_tests(tests, read_vectors, NULL);
+    return cmocka_run_group_tests(tests, read_vectors, free_vectors);
 }

@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Payloads and policies against vectors; what comes of responses that a TPM gives rarely, or never.
  * What a TPM gives usually is tried with one. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+#include "vectors.h"
 #include "internal.h"
 
 #define VECTORS "tests/vectors/key-slots-v1.json"
@@ -203,31 +196,16 @@ static void takes_no_nonsense(void **state)
 
 /* ---- payloads ---- */
 
-static size_t read_hex(const char *from, const char *name, uint8_t *ret_bytes)
-{
-    char quoted[64];
-    size_t size = 0;
-    unsigned value;
-    snprintf(quoted, sizeof(quoted), "\"%s\": \"", name);
-    const char *at = strstr(from, quoted);
-    assert_non_null(at);
-    for (at += strlen(quoted); sscanf(at, "%2x", &value) == 1 && *at != '"'; at += 2)
-        ret_bytes[size++] = (uint8_t)value;
-    return size;
-}
-
 /* The payload of the vectors, which another implementation made, and the digest of its policy. */
 static struct vck_bytes read_vector(uint8_t buffer[4096], uint8_t ret_policy[32])
 {
-    FILE *file = fopen(VECTORS, "r");
-    char *text = calloc(1, 65536);
-    assert_true(file != NULL && text != NULL);
-    assert_true(fread(text, 1, 65535, file) > 0);
-    fclose(file);
-    assert_int_equal(read_hex(text, "policy", ret_policy), 32);
+    char *text = vectors_read(VECTORS);
+    vectors_hex(text, "policy", ret_policy, 32);
     const char *slot = strstr(text, "TPM, with a PIN");
     assert_non_null(slot);
-    size_t size = read_hex(slot, "record", buffer);
+    uint32_t size = vectors_u32(slot, "record_size");
+    assert_true(size <= 4096);
+    vectors_hex(slot, "record", buffer, size);
     free(text);
     /* Behind 160 bytes, a key of 32 bytes and a tag of 16. */
     assert_true(size > 208);
