@@ -18,7 +18,7 @@
 #include "vck/timeout.h"
 
 #define TYPE     VCK_FRAME_ETHER_TYPE_DEFAULT
-#define LIMIT_NS UINT64_C(20000000000)
+#define LIMIT_NS UINT64_C(120000000000)
 
 static const uint8_t addresses[2][6] = {{2, 0, 0, 0, 0, 10}, {2, 0, 0, 0, 0, 11}};
 

@@ -13,7 +13,7 @@
 #define WORKERS     2u
 #define EVENTS      24u
 #define PATIENCE_NS UINT64_C(200000)
-#define LIMIT_NS    UINT64_C(30000000000)
+#define LIMIT_NS    UINT64_C(120000000000)
 
 static const struct vck_object_type root_type = {.name = "test"};
 

@@ -8,7 +8,7 @@
 
 enum kind { CONNECT, CONNECT_SEND, ACCEPT, SEND_ALL, RECV, RECV_EXACT, RECV_FROM, KIND_COUNT };
 
-#define FILLERS 3
+#define FILLERS 8
 
 /* Something for each kind to wait for in vain. */
 struct scene {
@@ -29,7 +29,7 @@ static uint8_t big[16 << 20];
 static void fill_backlog(struct scene *scene) VCK_CAN_WAIT
 {
     struct vck_address local = vck_address_loopback(VCK_ADDRESS_IPV4, net_test_port());
-    vck_status status = VCK_OK;
+    int refused_count = 0; /* one alone may come of a machine that was busy elsewhere */
     if (!net_test_can_be_full)
         return;
     net_test_set_backlog(0);
@@ -38,10 +38,12 @@ static void fill_backlog(struct scene *scene) VCK_CAN_WAIT
     for (int i = 0; i < FILLERS; i++) {
         scene->fillers[i] = tcp(scene->network, VCK_ADDRESS_IPV4);
         assert_ok(vck_socket_set_option(scene->fillers[i], VCK_SOCKET_CONNECT_TIMEOUT_NS, 20 * MS));
-        if (status == VCK_OK)
-            status = vck_socket_connect(scene->fillers[i], &scene->full.address);
+        if (refused_count == 2)
+            continue;
+        vck_status status = vck_socket_connect(scene->fillers[i], &scene->full.address);
+        refused_count = status == VCK_TIMEOUT ? refused_count + 1 : 0;
     }
-    assert_status(status, VCK_TIMEOUT);
+    assert_int_equal(refused_count, 2);
 }
 
 static struct scene begin_scene(void) VCK_CAN_WAIT
@@ -256,6 +258,8 @@ static void what_was_done_before_a_cancel_is_told(void **state) VCK_CAN_WAIT
     vck_status status = finish_call(&recv);
     assert_true(status == VCK_CANCELLED && (recv.io.done_bytes == 0 || recv.io.done_bytes == 3));
     begin_pending(&send);
+    /* The first of its bytes has come, so some are done. */
+    assert_ok(vck_socket_recv_exact(scene.server, scene.got, 4 - recv.io.done_bytes));
     vck_network_call_cancel(&send.call);
     assert_status(finish_call(&send), VCK_CANCELLED);
     assert_true(send.io.done_bytes > 0 && send.io.done_bytes < sizeof(big));
@@ -315,14 +319,17 @@ static void deadlines_expire_in_their_order(void **state) VCK_CAN_WAIT
     enum { CALLS = 50 };
     struct scene scene = begin_scene();
     static struct vck_socket_call calls[CALLS];
+    enum vck_poll polls[CALLS]; /* the first deadlines may have passed already */
     uint64_t start_ns = vck_clock_ns();
     for (uint64_t i = 0; i < CALLS; i++) {
         vck_socket_recv_init(&calls[i], scene.client, scene.got, 1);
         calls[i].call.deadline_ns = start_ns + (1 + i * 37 % CALLS) * MS / 2;
-        begin_pending(&calls[i]);
+        polls[i] = vck_future_poll(&calls[i].call.future, &vck_waker_noop);
     }
     for (int i = 0; i < CALLS; i++) {
-        assert_status(finish_call(&calls[i]), VCK_TIMEOUT);
+        if (polls[i] == VCK_PENDING)
+            vck_block_on(&calls[i].call.future);
+        assert_status(calls[i].io.status, VCK_TIMEOUT);
         assert_true(vck_clock_ns() >= calls[i].call.deadline_ns);
     }
     end_scene(&scene);
