@@ -13,16 +13,21 @@ from subprocess import DEVNULL, PIPE, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools"), str(ROOT / "tests/nt")]
+os.environ.setdefault("VCK", str(ROOT / "build/release/products/vck/vck"))
+from command_lab import (  # noqa: E402
+    BUSY, FAILED, NOT_FOUND, OK, PERMISSION, PROBLEMS, REFUSED, USAGE, WRONG_KEY, digest, private,
+    unchanged)
+from command_lab import NO_DAEMON as NO_DRIVER  # noqa: E402
+import key_oracle  # noqa: E402
 import mangle  # noqa: E402
 import tap  # noqa: E402
 import testdisk as td  # noqa: E402
 import wine_lab  # noqa: E402
 
 os.environ["LC_ALL"] = "C.UTF-8"  # Wine takes file names and arguments in the locale's encoding
-VCK = Path(os.environ.get("VCK", ROOT / "build/release/products/vck/vck"))
+VCK = Path(os.environ["VCK"])
 KEY = bytes(range(100, 132))
 MIB = 1 << 20
-OK, FAILED, USAGE, NOT_FOUND, WRONG_KEY, PERMISSION, PROBLEMS, BUSY, NO_DRIVER, REFUSED = range(10)
 BESIDE_EXE = "vck.exe"
 
 LAB = None
@@ -47,7 +52,7 @@ def linux(*arguments, code=OK, says=None, data=None):
     if not VCK.is_file():
         raise tap.Skip(f"no {VCK}; VCK may name vck")
     source = {"stdin": DEVNULL} if data is None else {"input": data}
-    done = run([VCK, *map(str, arguments)], stdout=PIPE, stderr=PIPE, timeout=120, check=False,
+    done = run([VCK, *map(str, arguments)], stdout=PIPE, stderr=PIPE, timeout=300, check=False,
                **source)
     said = Said(done.returncode, done.stdout.decode(), done.stderr.decode())
     return judged("vck", arguments, said, code, says)
@@ -61,30 +66,14 @@ def judged(program, arguments, said, code, says):
     return said
 
 
-def digest(path):
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
-@contextlib.contextmanager
-def unchanged(*paths):
-    before = [digest(path) for path in paths]
-    yield
-    assert before == [digest(path) for path in paths], "a file was changed"
-
-
 def make_image(path="image", size=4 * MIB, fill=0):
     """Recognisable data (fill 0: zeroes) in front of nothing but zeroes in the last 2 MiB."""
     with open(path, "wb") as file:
         if fill:
             file.write(bytes((i * fill) & 0xFF for i in range(256)) * ((size - 2 * MIB) // 256))
         file.truncate(size)
-    make_key()
+    private("key", KEY)
     return path
-
-
-def make_key(path="key"):
-    Path(path).write_bytes(KEY)
-    os.chmod(path, 0o600)
 
 
 def value_of(said):
@@ -294,8 +283,7 @@ def keys():
     # Bytes that a text file would lose.
     hostile = b"\r\n\x1a\x00\r\n"
     exe("prepare", "--force", "--vmk-file", "-", "image", data=hostile)
-    Path("hostile").write_bytes(hostile)
-    os.chmod("hostile", 0o600)
+    private("hostile", hostile)
     linux("check", "--vmk-file", "hostile", "image")
     for size in (0, 1025):
         with unchanged("image"):
@@ -399,7 +387,7 @@ HOST_VERBS = (["list"], ["status", "D:"], ["encrypt", "D:"], ["decrypt", "D:"], 
 @test
 def no_driver():
     """without the driver, verbs that need it say so and end with 8"""
-    make_key()
+    private("key", KEY)
     for arguments in HOST_VERBS:
         exe(*arguments, code=NO_DRIVER, says="driver is not loaded; vck driver status")
     said = exe("bench", "--local", "--size", "16M", "--json")
@@ -410,9 +398,8 @@ def no_driver():
 @test
 def with_driver():
     """with the driver, its answers and explanations arrive"""
-    make_key()
-    LAB.load("vck")
-    try:
+    private("key", KEY)
+    with driver():
         assert json.loads(exe("list", "--json").out) == []
         for spelling in ("D:", "d:\\", "\\\\.\\D:", "\\\\?\\D:"):
             exe("status", spelling, code=NOT_FOUND, says=r"\\\\\.\\D: is not attached")
@@ -424,8 +411,6 @@ def with_driver():
         exe("detach", "--all", says="all data volumes are detached")
         found = json.loads(exe("bench", "--size", "16M", "--json").out)
         assert found["where"] == "driver" and found["decrypt_mib_s"] > 0, found
-    finally:
-        LAB.unload("vck")
 
 
 # ---- devices ----
@@ -445,6 +430,15 @@ def device_test(function):
             LAB.unload("vcktestdisk")
     run_with_disk.__doc__ = function.__doc__
     return test(run_with_disk)
+
+
+@contextlib.contextmanager
+def driver():
+    LAB.load("vck")
+    try:
+        yield
+    finally:
+        LAB.unload("vck")
 
 
 def raw(disk, path="raw"):
@@ -492,8 +486,7 @@ def device_with_large_sectors(disk):
 @device_test
 def device_online(disk):
     """attach, encrypt, detach, and back: what the driver writes is read on Linux at each stage"""
-    LAB.load("vck")
-    try:
+    with driver():
         exe("prepare", "--vmk-file", "key", disk.path)
         disk.get("prepared")
         plain = Path("prepared").read_bytes()[:14 * MIB]
@@ -516,7 +509,8 @@ def device_online(disk):
         cipher = Path("raw").read_bytes()[:14 * MIB]
         assert all(cipher[i:i + 4096] != plain[i:i + 4096] for i in range(0, 14 * MIB, 4096))
         exe("attach", "--vmk-file", "key", disk.path)
-        exe("rate", disk.path, "4", says="at most 4 MiB/s")
+        # Slow, so that it is under way when the next command has come.
+        exe("rate", disk.path, "1", says="at most 1 MiB/s")
         exe("decrypt", "--no-wait", disk.path, says="decrypting")
         exe("pause", disk.path, says="paused at sector")
         exe("detach", disk.path)
@@ -528,13 +522,10 @@ def device_online(disk):
         exe("resume", disk.path, says="is decrypted")
         exe("detach", disk.path)
         assert Path(raw(disk)).read_bytes()[:14 * MIB] == plain
-    finally:
-        LAB.unload("vck")
 
 
 def secret_file(name):
-    Path(name).write_bytes(hashlib.sha256(name.encode()).digest())
-    os.chmod(name, 0o600)
+    private(name, hashlib.sha256(name.encode()).digest())
     return name
 
 
@@ -543,8 +534,7 @@ def device_keys(disk):
     """the slots of an attached volume are listed, made, changed, rotated and removed; one wakes it"""
     kind = ("--type", "key-file")
     first, other = secret_file("first"), secret_file("other")
-    LAB.load("vck")
-    try:
+    with driver():
         exe("prepare", "--vmk-file", "key", disk.path)
         exe("attach", "--vmk-file", "key", disk.path)
         exe("encrypt", disk.path)
@@ -572,15 +562,54 @@ def device_keys(disk):
         exe("decrypt", disk.path)
         exe("detach", disk.path)
         assert Path(raw(disk)).read_bytes()[:14 * MIB] == Path("image").read_bytes()[:14 * MIB]
-    finally:
-        LAB.unload("vck")
+
+
+@device_test
+def device_key_table(disk):
+    """the slots of an attached volume are rotated, erased, restored; what opens it the next time"""
+    first, paper = secret_file("first"), secret_file("paper")
+    cheap = ("--kdf-memory", "64M", "--kdf-passes", "3")
+
+    def attach_again(*unlock, **expected):
+        exe("detach", disk.path)
+        exe("attach", *unlock, disk.path, **expected)
+
+    with driver():
+        exe("prepare", "--vmk-file", "key", disk.path)
+        exe("attach", "--vmk-file", "key", disk.path)
+        exe("encrypt", disk.path)
+        exe("key", "add", "--vmk-file", "key", "--new-key-file", first, "--type", "key-file",
+            disk.path)
+        save = ("key", "backup", "--key-file", first, "--new-key-file", paper, *cheap, disk.path)
+        restore = ("key", "restore", "--key-file", paper, disk.path)
+        exe(*save, "old")
+        exe("key", "rotate", "--vmk-file", "key", "--new-vmk", "next", disk.path, code=REFUSED,
+            says="slot 0")
+        exe("key", "rotate", "--key-file", first, "--new-vmk", "next", disk.path)
+        attach_again("--vmk-file", "key", code=WRONG_KEY)
+        exe("attach", "--vmk-file", "next", disk.path)
+        exe(*restore, "old", code=REFUSED, says="another volume master key")
+        exe(*restore, "old", "--force", code=BUSY, says="when it is detached")
+        attach_again("--key-file", first)
+        exe(*save, "saved")
+        exe("key", "erase", "--force", disk.path, says="all key slots are erased")
+        image = Path(raw(disk)).read_bytes()
+        for area in key_oracle.areas(len(image), (512, MIB, 0, 2)):
+            assert not any(image[area:area + 57344])
+        attach_again("--key-file", first, code=NOT_FOUND)
+        exe("attach", "--vmk-file", "next", disk.path)
+        exe(*restore, "saved", says="1 key slot again")
+        attach_again("--key-file", first)
+        exe("decrypt", disk.path)
+        exe("detach", disk.path)
+        linux("key", "test", "--key-file", first, raw(disk), says="slot 0 .* opens")
+        assert Path("raw").read_bytes()[:14 * MIB] == Path("image").read_bytes()[:14 * MIB]
 
 
 @device_test
 def device_rekey(disk):
     """a new data key, and back from half way"""
-    LAB.load("vck")
-    try:
+    with driver():
         exe("prepare", "--vmk-file", "key", disk.path)
         exe("attach", "--vmk-file", "key", disk.path)
         exe("rekey", disk.path, code=PROBLEMS, says="0 of 28672 sectors are ciphertext")
@@ -589,7 +618,7 @@ def device_rekey(disk):
         exe("rekey", disk.path, says="is under its new key")
         after = Path(raw(disk)).read_bytes()[:14 * MIB]
         assert all(before[i:i + 512] != after[i:i + 512] for i in range(0, 14 * MIB, 512))
-        exe("rate", disk.path, "2")
+        exe("rate", disk.path, "1")
         exe("rekey", "--no-wait", disk.path)
         exe("pause", disk.path)
         exe("detach", disk.path)
@@ -600,8 +629,6 @@ def device_rekey(disk):
         exe("decrypt", disk.path)
         exe("detach", disk.path)
         assert Path(raw(disk)).read_bytes()[:14 * MIB] == Path("image").read_bytes()[:14 * MIB]
-    finally:
-        LAB.unload("vck")
 
 
 CLASS = (r"HKLM\System\CurrentControlSet\Control\Class"
