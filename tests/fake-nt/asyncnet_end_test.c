@@ -37,7 +37,7 @@ static void await_accepted(const struct server *server, uint64_t count) VCK_CAN_
         vck_thread_yield();
 }
 
-static void send_load(struct asyncnet_fixture *f, struct asyncnet_call *call, uint32_t code,
+static void send_load(struct asyncnet_fixture *f, struct fake_call *call, uint32_t code,
                       uint64_t connections, uint64_t concurrency,
                       struct server *server) VCK_CAN_WAIT
 {
@@ -46,10 +46,10 @@ static void send_load(struct asyncnet_fixture *f, struct asyncnet_call *call, ui
     asyncnet_send(f, call, &f->file, code, &message_load, &load, sizeof(call->buffer));
 }
 
-static void await_cancelled(struct asyncnet_call *call) VCK_CAN_WAIT
+static void await_cancelled(struct fake_call *call) VCK_CAN_WAIT
 {
     assert_int_equal(call->returned, STATUS_PENDING);
-    assert_int_equal(asyncnet_await(call), (uint32_t)STATUS_CANCELLED);
+    assert_int_equal(fake_call_await(call), (uint32_t)STATUS_CANCELLED);
 }
 
 /* ---- IRPs cancelled ---- */
@@ -58,7 +58,7 @@ static void a_load_is_cancelled(void **state) VCK_NO_ANALYSIS
 {
     struct asyncnet_fixture *f = *state;
     struct server *server = server_start(SERVER_STALLS);
-    struct asyncnet_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     send_load(f, call, ASYNCNET_LOAD, MANY, MANY, server);
     await_accepted(server, MANY);
@@ -75,7 +75,7 @@ static void threads_are_cancelled(void **state) VCK_NO_ANALYSIS
 {
     struct asyncnet_fixture *f = *state;
     struct server *server = server_start(SERVER_STALLS);
-    struct asyncnet_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     send_load(f, call, ASYNCNET_THREADS, MANY, 10, server);
     await_accepted(server, 10);
@@ -90,7 +90,7 @@ static void timers_are_cancelled(void **state) VCK_NO_ANALYSIS
 {
     struct asyncnet_fixture *f = *state;
     const struct message_timers timers = {.count = 10000, .span_ms = 3600000};
-    struct asyncnet_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     asyncnet_send(f, call, &f->file, ASYNCNET_TIMERS, &message_timers, &timers,
                   sizeof(call->buffer));
@@ -104,7 +104,7 @@ static void timers_are_cancelled(void **state) VCK_NO_ANALYSIS
 static void cancel_races(struct asyncnet_fixture *f, uint32_t code, unsigned rounds) VCK_CAN_WAIT
 {
     struct server *server = server_start(SERVER_ANSWERS);
-    struct asyncnet_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     unsigned answered = 0;
 
     call->keeps_irp = true;
@@ -115,7 +115,7 @@ static void cancel_races(struct asyncnet_fixture *f, uint32_t code, unsigned rou
         for (unsigned turns = i % 60; turns > 0; turns--)
             vck_thread_yield();
         (void)IoCancelIrp(call->irp);
-        status = asyncnet_await(call);
+        status = fake_call_await(call);
         IoFreeIrp(call->irp);
         assert_true(status == 0 || status == (uint32_t)STATUS_CANCELLED);
         answered += status == 0;
@@ -137,7 +137,7 @@ static void cancelled_before(void **state) VCK_NO_ANALYSIS
 {
     struct asyncnet_fixture *f = *state;
     struct server *server = server_start(SERVER_STALLS);
-    struct asyncnet_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     call->comes_cancelled = true;
     send_load(f, call, ASYNCNET_LOAD, 10, 10, server);
@@ -151,7 +151,7 @@ static void a_closed_handle_cancels(void **state) VCK_NO_ANALYSIS
 {
     struct asyncnet_fixture *f = *state;
     struct server *server = server_start(SERVER_STALLS);
-    struct asyncnet_call *calls = calloc(2, sizeof(*calls));
+    struct fake_call *calls = calloc(2, sizeof(*calls));
 
     send_load(f, &calls[0], ASYNCNET_LOAD, 10, 10, server);
     send_load(f, &calls[1], ASYNCNET_THREADS, 10, 10, server);
@@ -177,7 +177,7 @@ static void stopped_under_load(struct asyncnet_fixture *f, uint32_t code,
                                uint64_t concurrency) VCK_CAN_WAIT
 {
     struct server *server = server_start(SERVER_MIXES);
-    struct asyncnet_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     struct asyncnet_result *got = calloc(1, sizeof(*got));
 
     send_load(f, call, code, 2000, concurrency, server);
@@ -190,7 +190,7 @@ static void stopped_under_load(struct asyncnet_fixture *f, uint32_t code,
             break;
     }
     assert_int_equal(asyncnet_do(f, ASYNCNET_STOP), 0);
-    assert_int_equal(asyncnet_await(call), 0);
+    assert_int_equal(fake_call_await(call), 0);
     asyncnet_read_result(call, got);
     assert_int_equal(got->result.replies + got->result.failures, 2000);
     assert_true(got->errors[VCK_CANCELLED] > 0 || got->errors[VCK_NOT_READY] > 0);
@@ -215,7 +215,7 @@ static void unload_with_a_thousand_requests(void **state) VCK_NO_ANALYSIS
     struct asyncnet_fixture *f = *state;
     struct server *server = server_start(SERVER_STALLS);
     struct message_load load = asyncnet_load(100 * MANY, MANY, server_port(server));
-    struct asyncnet_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     load.is_background = true;
     assert_int_equal(asyncnet_request(f, call, ASYNCNET_LOAD, &message_load, &load), 0);
@@ -234,7 +234,7 @@ static void unload_with_a_thousand_irps(void **state) VCK_NO_ANALYSIS
 {
     struct asyncnet_fixture *f = *state;
     struct server *server = server_start(SERVER_STALLS);
-    struct asyncnet_call *calls = calloc(MANY, sizeof(*calls));
+    struct fake_call *calls = calloc(MANY, sizeof(*calls));
 
     for (unsigned i = 0; i < MANY; i++)
         send_load(f, &calls[i], ASYNCNET_LOAD, 1, 1, server);
@@ -253,7 +253,7 @@ static void a_hundred_cycles(void **state) VCK_NO_ANALYSIS
     struct asyncnet_fixture *f = *state;
     struct server *server = server_start(SERVER_ANSWERS);
     struct message_load load = asyncnet_load(1000000, 8, server_port(server));
-    struct asyncnet_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     load.is_background = true;
     for (int i = 0; i < 100; i++) {

@@ -6,15 +6,7 @@
 #ifndef VCK_ASYNCNET_FIXTURE_H
 #define VCK_ASYNCNET_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
-#include <fake_nt.h>
-#include "port/port.h"
+#include "fake_program.h"
 #include "products/asyncnet/messages.h"
 
 /* ---- the driver ---- */
@@ -26,7 +18,7 @@ struct asyncnet_fixture {
     struct file_object file; /* an open handle */
 };
 
-NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING registry_path);
+#define ASYNCNET_SERVICE FAKE_SERVICE(L"asyncnet")
 
 void asyncnet_begin(struct asyncnet_fixture *f) VCK_CAN_WAIT;
 NTSTATUS asyncnet_load_driver(struct asyncnet_fixture *f) VCK_CAN_WAIT;
@@ -42,25 +34,12 @@ NTSTATUS asyncnet_major(struct asyncnet_fixture *f, struct file_object *file,
 
 /* ---- requests ---- */
 
-struct asyncnet_call {
-    struct fake_requestor requestor;
-    struct vck_event done;
-    PIRP irp; /* until it completes; longer with keeps_irp, for the test to free */
-    bool keeps_irp;
-    bool comes_cancelled; /* before the driver sees it */
-    NTSTATUS returned;
-    NTSTATUS status;
-    size_t information;
-    uint8_t buffer[16384]; /* input and output */
-};
-
 /* shape NULL: no message. room: of the answer. */
-void asyncnet_send(struct asyncnet_fixture *f, struct asyncnet_call *call, struct file_object *file,
+void asyncnet_send(struct asyncnet_fixture *f, struct fake_call *call, struct file_object *file,
                    uint32_t code, const struct message_shape *shape, const void *message,
                    uint32_t room) VCK_CAN_WAIT;
-uint32_t asyncnet_await(struct asyncnet_call *call) VCK_CAN_WAIT;
 /* Through f->file. */
-uint32_t asyncnet_request(struct asyncnet_fixture *f, struct asyncnet_call *call, uint32_t code,
+uint32_t asyncnet_request(struct asyncnet_fixture *f, struct fake_call *call, uint32_t code,
                           const struct message_shape *shape, const void *message) VCK_CAN_WAIT;
 /* The same without message and answer. */
 uint32_t asyncnet_do(struct asyncnet_fixture *f, uint32_t code) VCK_CAN_WAIT;
@@ -77,7 +56,7 @@ struct asyncnet_result {
     uint64_t codes[1000];
     uint64_t errors[VCK_STATUS_COUNT];
 };
-void asyncnet_read_result(const struct asyncnet_call *call, struct asyncnet_result *ret_result);
+void asyncnet_read_result(const struct fake_call *call, struct asyncnet_result *ret_result);
 
 /* ---- the server ---- */
 

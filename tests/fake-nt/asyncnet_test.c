@@ -33,31 +33,12 @@ static int tear_down(void **state) VCK_NO_ANALYSIS
 
 /* ---- up and down ---- */
 
-/* Whatever fails while it starts, nothing is left of it. */
 static void load_with_failures(bool of_memory) VCK_NO_ANALYSIS
 {
     struct asyncnet_fixture *f = calloc(1, sizeof(*f));
-    bool is_through = false;
 
     asyncnet_begin(f);
-    for (uint64_t nth = 1; !is_through; nth++) {
-        NTSTATUS status;
-
-        assert_true(nth < 500);
-        if (of_memory)
-            vck_alloc_fail_nth(nth);
-        else
-            fake_fail_nth(nth);
-        status = asyncnet_load_driver(f);
-        vck_alloc_fail_nth(0);
-        fake_fail_nth(0);
-        is_through = NT_SUCCESS(status);
-        if (is_through)
-            asyncnet_unload_driver(f);
-        assert_null(f->driver.DeviceObject);
-        assert_int_equal(fake_system.handles, 0);
-        assert_int_equal(vck_alloc_live_count(), f->live);
-    }
+    fake_driver_load_with_failures(&f->driver, ASYNCNET_SERVICE, of_memory);
     asyncnet_end(f);
     free(f);
 }
@@ -107,7 +88,7 @@ static void starts_and_stops(void **state) VCK_NO_ANALYSIS
 static void refused(struct asyncnet_fixture *f, uint32_t code, const struct message_shape *shape,
                     const void *message, const char *why) VCK_CAN_WAIT
 {
-    struct asyncnet_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     assert_int_equal(asyncnet_request(f, call, code, shape, message),
                      vck_status_to_nt(VCK_INVALID_DATA));
@@ -174,16 +155,16 @@ static void other_majors(void **state) VCK_NO_ANALYSIS
 static void nothing_is_truncated(void **state) VCK_NO_ANALYSIS
 {
     struct asyncnet_fixture *f = *state;
-    struct asyncnet_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     const struct message_timers timers = {.count = 10};
 
     for (uint32_t room = 0; room < 64; room += 7) {
         memset(call->buffer, 0xee, sizeof(call->buffer));
         asyncnet_send(f, call, &f->file, ASYNCNET_TIMERS, &message_timers, &timers, room);
-        assert_int_equal(asyncnet_await(call), VCK_NT_BUFFER_TOO_SMALL);
+        assert_int_equal(fake_call_await(call), VCK_NT_BUFFER_TOO_SMALL);
     }
     asyncnet_send(f, call, &f->file, ASYNCNET_ECHO_START, NULL, NULL, 20);
-    assert_int_equal(asyncnet_await(call), VCK_NT_BUFFER_TOO_SMALL);
+    assert_int_equal(fake_call_await(call), VCK_NT_BUFFER_TOO_SMALL);
     assert_int_equal(asyncnet_status(f).jobs, 0);
     free(call);
 }
@@ -193,7 +174,7 @@ static void nothing_is_truncated(void **state) VCK_NO_ANALYSIS
 static void run_load(struct asyncnet_fixture *f, uint32_t code, const struct message_load *load,
                      struct asyncnet_result *ret_result) VCK_CAN_WAIT
 {
-    struct asyncnet_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     const struct message_shape *shape = code == ASYNCNET_LOAD ? &message_load : &message_threads;
 
     assert_int_equal(asyncnet_request(f, call, code, shape, load), 0);
@@ -302,7 +283,7 @@ static void in_the_background(void **state) VCK_NO_ANALYSIS
     struct asyncnet_fixture *f = *state;
     struct server *server = server_start(SERVER_ANSWERS);
     struct message_load load = asyncnet_load(200, 20, server_port(server));
-    struct asyncnet_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     load.is_background = true;
     assert_int_equal(asyncnet_request(f, call, ASYNCNET_LOAD, &message_load, &load), 0);
@@ -322,7 +303,7 @@ static void without_memory(void **state) VCK_NO_ANALYSIS
     struct asyncnet_fixture *f = *state;
     struct server *server = server_start(SERVER_ANSWERS);
     struct message_load load = asyncnet_load(3, 2, server_port(server));
-    struct asyncnet_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     for (uint32_t code = ASYNCNET_LOAD; code <= ASYNCNET_THREADS; code += 4)
         for (uint64_t nth = 1; nth < 40; nth++) {
@@ -330,7 +311,7 @@ static void without_memory(void **state) VCK_NO_ANALYSIS
 
             vck_alloc_fail_nth(nth);
             asyncnet_send(f, call, &f->file, code, &message_load, &load, sizeof(call->buffer));
-            status = asyncnet_await(call);
+            status = fake_call_await(call);
             vck_alloc_fail_nth(0);
             await_jobs(f);
             assert_true(status == 0 || status == vck_status_to_nt(VCK_NO_MEMORY));
@@ -345,7 +326,7 @@ static void a_hundred_thousand_timers(void **state) VCK_NO_ANALYSIS
 {
     static const struct message_timers all[] = {
         {.count = 100000, .span_ms = 300}, {.count = 1000, .span_ms = 0}, {.count = 1}};
-    struct asyncnet_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     struct message_timers_result result;
     char fault[MESSAGE_TEXT_BYTES] = "";
 
@@ -379,7 +360,7 @@ static int connect_to(uint16_t port)
 
 static uint16_t start_echo(struct asyncnet_fixture *f, uint16_t port) VCK_CAN_WAIT
 {
-    struct asyncnet_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     struct message_echo echo = {.address = "127.0.0.1", .port = port};
     char fault[MESSAGE_TEXT_BYTES] = "";
 
@@ -409,7 +390,7 @@ static void converse(int fd, size_t size_bytes)
 static void echoes(void **state) VCK_NO_ANALYSIS
 {
     struct asyncnet_fixture *f = *state;
-    struct asyncnet_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     uint16_t port = start_echo(f, 0);
     char byte;
     int fds[20];

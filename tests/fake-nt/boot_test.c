@@ -90,7 +90,7 @@ static void start(struct driver_fixture *f) VCK_CAN_WAIT
 
 static struct vck_msg_volume_status status_of(struct driver_fixture *f) VCK_CAN_WAIT
 {
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     struct vck_msg_volume_status status = driver_status(f, call, "D:");
 
     status.volume_path = NULL;
@@ -256,8 +256,6 @@ static void failures_while_binding(void **state) VCK_NO_ANALYSIS
         }
         driver_remove_device(f);
         driver_unload(f);
-        memset(&f->driver, 0, sizeof(f->driver));
-        f->driver.DriverExtension = &f->extension;
     }
     vck_log_set_threshold(VCK_LOG_INFO);
 }
@@ -284,7 +282,7 @@ static void resumes(void **state) VCK_NO_ANALYSIS
 {
     struct boot_fixture *b = *state;
     struct driver_fixture *f = &b->driver;
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     leave_variable(b);
     f->disk->is_async = true;
@@ -297,8 +295,6 @@ static void resumes(void **state) VCK_NO_ANALYSIS
     assert_ptr_equal(f->driver.DriverUnload, f->unload);
     driver_unload(f);
     f->disk->delay_us = 0;
-    memset(&f->driver, 0, sizeof(f->driver));
-    f->driver.DriverExtension = &f->extension;
     leave_payload(b, driver_key);
     leave_variable(b);
     start(f);

@@ -32,33 +32,12 @@ static bool is_zero(const void *p, size_t size_bytes)
     return vck_all_zero(p, size_bytes);
 }
 
-/* Whatever fails while it starts, nothing is left of it. */
 static void load_with_failures(bool of_memory) VCK_NO_ANALYSIS
 {
     struct driver_fixture *f = calloc(1, sizeof(*f));
-    bool is_through = false;
 
     driver_begin(f);
-    for (uint64_t nth = 1; !is_through; nth++) {
-        NTSTATUS status;
-
-        assert_true(nth < 500);
-        if (of_memory)
-            vck_alloc_fail_nth(nth);
-        else
-            fake_fail_nth(nth);
-        status = driver_load(f);
-        is_through = !of_memory && !fake_has_failed();
-        vck_alloc_fail_nth(0);
-        fake_fail_nth(0);
-        if (NT_SUCCESS(status)) {
-            is_through = true;
-            driver_unload(f);
-        }
-        assert_null(f->driver.DeviceObject);
-        assert_int_equal(fake_system.handles, 0);
-        assert_null(fake_system.hears_shutdown);
-    }
+    fake_driver_load_with_failures(&f->driver, DRIVER_SERVICE, of_memory);
     driver_end(f);
     free(f);
 }
@@ -95,7 +74,7 @@ static void closed_until_secured(void **state)
 static void list(void **state) VCK_NO_ANALYSIS
 {
     static const uint8_t empty[] = {0x81, 0xa7, 'v', 'o', 'l', 'u', 'm', 'e', 's', 0x90};
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     const struct vck_msg_empty nothing = {0};
 
     assert_int_equal(driver_request(*state, call, VCK_CODE_LIST_VOLUMES, &nothing), STATUS_SUCCESS);
@@ -105,7 +84,7 @@ static void list(void **state) VCK_NO_ANALYSIS
     free(call);
 }
 
-static uint32_t send_now(struct driver_fixture *f, struct driver_call *call, ACCESS_MASK access,
+static uint32_t send_now(struct driver_fixture *f, struct fake_call *call, ACCESS_MASK access,
                          uint32_t code, uint32_t input_bytes, uint32_t output_bytes) VCK_CAN_WAIT
 {
     struct file_object file;
@@ -113,7 +92,7 @@ static uint32_t send_now(struct driver_fixture *f, struct driver_call *call, ACC
 
     assert_int_equal(driver_open(f, &file, access), STATUS_SUCCESS);
     driver_send(f, call, &file, code, input_bytes, output_bytes);
-    status = driver_await(call);
+    status = fake_call_await(call);
     driver_close(f, &file);
     return status;
 }
@@ -124,7 +103,7 @@ static uint32_t send_now(struct driver_fixture *f, struct driver_call *call, ACC
 static void input_is_wiped(void **state) VCK_NO_ANALYSIS
 {
     static const uint32_t sizes[] = {1, 100, 65536, 65537, 70000};
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     for (size_t i = 0; i < VCK_ARRAY_COUNT(sizes); i++) {
         memset(call->buffer, 0xc1, sizeof(call->buffer));
@@ -138,7 +117,7 @@ static void input_is_wiped(void **state) VCK_NO_ANALYSIS
 
 static void nothing_is_truncated(void **state) VCK_NO_ANALYSIS
 {
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     for (uint32_t room = 0; room < 10; room++) {
         memset(call->buffer, 0xee, 64);
@@ -152,7 +131,7 @@ static void nothing_is_truncated(void **state) VCK_NO_ANALYSIS
 
 static void access_of_handles(void **state) VCK_NO_ANALYSIS
 {
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     assert_int_equal(send_now(*state, call, FILE_READ_DATA, VCK_CODE_DETACH_ALL_VOLUMES, 0, 0),
                      0xC0000022);
@@ -168,19 +147,19 @@ static void access_of_handles(void **state) VCK_NO_ANALYSIS
 static void the_last_error_is_the_handles(void **state) VCK_NO_ANALYSIS
 {
     struct driver_fixture *f = *state;
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     struct file_object one;
     struct file_object other;
 
     assert_int_equal(driver_open(f, &one, BOTH), STATUS_SUCCESS);
     assert_int_equal(driver_open(f, &other, BOTH), STATUS_SUCCESS);
     driver_send(f, call, &one, VCK_CODE_PAUSE_OS_VOLUME, 0, 0);
-    assert_int_equal(driver_await(call), 0xC0000225);
+    assert_int_equal(fake_call_await(call), 0xC0000225);
     driver_send(f, call, &other, VCK_CODE_LAST_ERROR, 0, 4096);
-    assert_int_equal(driver_await(call), 0);
+    assert_int_equal(fake_call_await(call), 0);
     assert_null(strstr((char *)call->buffer, "OS volume"));
     driver_send(f, call, &one, VCK_CODE_LAST_ERROR, 0, 4096);
-    assert_int_equal(driver_await(call), 0);
+    assert_int_equal(fake_call_await(call), 0);
     call->buffer[call->information] = 0;
     assert_non_null(strstr((char *)call->buffer, "no OS volume is attached"));
     driver_close(f, &one);
@@ -215,7 +194,7 @@ static void other_majors(void **state) VCK_NO_ANALYSIS
 
 static uint32_t try_change(struct driver_fixture *f) VCK_CAN_WAIT
 {
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     uint32_t status = send_now(f, call, BOTH, VCK_CODE_DETACH_ALL_VOLUMES, 0, 0);
 
     free(call);
@@ -279,7 +258,7 @@ static void tokens_that_fail(void **state) VCK_NO_ANALYSIS
 
 /* ---- cancelling ---- */
 
-static void send_bench(struct driver_fixture *f, struct driver_call *call,
+static void send_bench(struct driver_fixture *f, struct fake_call *call,
                        struct file_object *file) VCK_CAN_WAIT
 {
     const struct vck_msg_bench_request request = {.size_bytes = UINT64_C(64) << 30};
@@ -299,7 +278,7 @@ static void send_bench(struct driver_fixture *f, struct driver_call *call,
 static void cancelled(void **state) VCK_NO_ANALYSIS
 {
     struct driver_fixture *f = *state;
-    struct driver_call *calls = calloc(BENCHES, sizeof(*calls));
+    struct fake_call *calls = calloc(BENCHES, sizeof(*calls));
     struct file_object file;
 
     assert_int_equal(driver_open(f, &file, BOTH), STATUS_SUCCESS);
@@ -308,7 +287,7 @@ static void cancelled(void **state) VCK_NO_ANALYSIS
     list(state);
     for (int i = BENCHES; i-- > 0;) {
         (void)IoCancelIrp(calls[i].irp);
-        assert_int_equal(driver_await(&calls[i]), (uint32_t)STATUS_CANCELLED);
+        assert_int_equal(fake_call_await(&calls[i]), (uint32_t)STATUS_CANCELLED);
         assert_int_equal(calls[i].information, 0);
     }
     driver_close(f, &file);
@@ -319,7 +298,7 @@ static void cancelled(void **state) VCK_NO_ANALYSIS
 static void closed_while_running(void **state) VCK_NO_ANALYSIS
 {
     struct driver_fixture *f = *state;
-    struct driver_call *calls = calloc(BENCHES, sizeof(*calls));
+    struct fake_call *calls = calloc(BENCHES, sizeof(*calls));
     struct file_object file;
 
     assert_int_equal(driver_open(f, &file, BOTH), STATUS_SUCCESS);
@@ -327,7 +306,7 @@ static void closed_while_running(void **state) VCK_NO_ANALYSIS
         send_bench(f, &calls[i], &file);
     assert_int_equal(driver_major(f, &file, IRP_MJ_CLEANUP), STATUS_SUCCESS);
     for (int i = 0; i < BENCHES; i++)
-        assert_int_equal(driver_await(&calls[i]), (uint32_t)STATUS_CANCELLED);
+        assert_int_equal(fake_call_await(&calls[i]), (uint32_t)STATUS_CANCELLED);
     assert_int_equal(driver_major(f, &file, IRP_MJ_CLOSE), STATUS_SUCCESS);
     free(calls);
 }
@@ -336,7 +315,7 @@ static void closed_while_running(void **state) VCK_NO_ANALYSIS
 static void unloaded_while_running(void **state) VCK_NO_ANALYSIS
 {
     struct driver_fixture *f = *state;
-    struct driver_call *calls = calloc(BENCHES, sizeof(*calls));
+    struct fake_call *calls = calloc(BENCHES, sizeof(*calls));
     struct file_object file;
 
     assert_int_equal(driver_open(f, &file, BOTH), STATUS_SUCCESS);
@@ -345,7 +324,7 @@ static void unloaded_while_running(void **state) VCK_NO_ANALYSIS
     assert_int_equal(driver_major(f, &file, IRP_MJ_CLOSE), STATUS_SUCCESS);
     driver_unload(f);
     for (int i = 0; i < BENCHES; i++) {
-        uint32_t status = driver_await(&calls[i]);
+        uint32_t status = fake_call_await(&calls[i]);
 
         assert_true(status == (uint32_t)STATUS_CANCELLED ||
                     status == (uint32_t)STATUS_DELETE_PENDING);
@@ -358,7 +337,7 @@ static void unloaded_while_running(void **state) VCK_NO_ANALYSIS
 static void cancel_races(void **state) VCK_NO_ANALYSIS
 {
     struct driver_fixture *f = *state;
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     struct file_object file;
     uint32_t answered = 0;
 
@@ -371,7 +350,7 @@ static void cancel_races(void **state) VCK_NO_ANALYSIS
         for (int turns = i % 60; turns > 0; turns--)
             vck_thread_yield();
         (void)IoCancelIrp(call->irp);
-        status = driver_await(call);
+        status = fake_call_await(call);
         IoFreeIrp(call->irp);
         assert_true(status == 0 || status == (uint32_t)STATUS_CANCELLED);
         answered += status == 0;

@@ -14,49 +14,7 @@ const struct fake_token driver_admin = {
 const struct fake_token driver_user = {
     .rids = {545, 544}, .attributes = {7, 0x10}, .count = 2, .level = SecurityImpersonation};
 
-/* ---- IRPs ---- */
-
-static void on_done(void *context, PIRP irp)
-{
-    struct driver_call *call = context;
-
-    call->status = irp->IoStatus.Status;
-    call->information = irp->IoStatus.Information;
-    if (!call->keeps_irp)
-        IoFreeIrp(irp);
-    vck_event_set(&call->done);
-}
-
-static PIO_STACK_LOCATION begin_call(struct driver_call *call, PDEVICE_OBJECT device, UCHAR major)
-{
-    PIO_STACK_LOCATION stack;
-
-    call->requestor = (struct fake_requestor){.done = on_done, .context = call};
-    vck_event_init(&call->done);
-    call->irp = fake_irp_create(device, &call->requestor);
-    call->irp->RequestorMode = UserMode;
-    call->irp->AssociatedIrp.SystemBuffer = call->buffer;
-    stack = IoGetNextIrpStackLocation(call->irp);
-    stack->MajorFunction = major;
-    return stack;
-}
-
-static void go(struct driver_call *call, PDEVICE_OBJECT device)
-{
-    PDEVICE_OBJECT top = IoGetAttachedDeviceReference(device);
-
-    call->returned = IoCallDriver(top, call->irp);
-    ObDereferenceObject(top);
-}
-
-uint32_t driver_await(struct driver_call *call)
-{
-    vck_event_wait(&call->done, VCK_FOREVER);
-    vck_event_fini(&call->done);
-    if (call->returned != STATUS_PENDING)
-        assert_int_equal(call->returned, call->status);
-    return (uint32_t)call->status;
-}
+/* ---- programs ---- */
 
 /* The first device of the driver that is no filter: the control device. */
 static PDEVICE_OBJECT control_of(struct driver_fixture *f)
@@ -68,56 +26,31 @@ static PDEVICE_OBJECT control_of(struct driver_fixture *f)
     return device;
 }
 
-static NTSTATUS call_now(struct driver_fixture *f, struct file_object *file, UCHAR major,
-                         struct io_security_context *security) VCK_CAN_WAIT
-{
-    struct driver_call *call = calloc(1, sizeof(*call));
-    PIO_STACK_LOCATION stack = begin_call(call, control_of(f), major);
-    NTSTATUS status;
-
-    stack->FileObject = file;
-    stack->Parameters.Create.SecurityContext = security;
-    go(call, control_of(f));
-    status = (NTSTATUS)driver_await(call);
-    free(call);
-    return status;
-}
-
 NTSTATUS driver_open(struct driver_fixture *f, struct file_object *file, ACCESS_MASK access)
 {
-    struct io_security_context security = {.DesiredAccess = access};
-
-    *file = (struct file_object){0};
-    return call_now(f, file, IRP_MJ_CREATE, &security);
+    return fake_file_open(control_of(f), file, access);
 }
 
 NTSTATUS driver_major(struct driver_fixture *f, struct file_object *file, UCHAR major)
 {
-    return call_now(f, file, major, NULL);
+    return fake_file_major(control_of(f), file, major);
 }
 
 void driver_close(struct driver_fixture *f, struct file_object *file)
 {
-    assert_int_equal(driver_major(f, file, IRP_MJ_CLEANUP), STATUS_SUCCESS);
-    assert_int_equal(driver_major(f, file, IRP_MJ_CLOSE), STATUS_SUCCESS);
-    assert_null(file->FsContext);
+    fake_file_close(control_of(f), file);
 }
 
-void driver_send(struct driver_fixture *f, struct driver_call *call, struct file_object *file,
+void driver_send(struct driver_fixture *f, struct fake_call *call, struct file_object *file,
                  uint32_t code, uint32_t input_bytes, uint32_t output_bytes)
 {
-    PIO_STACK_LOCATION stack = begin_call(call, control_of(f), IRP_MJ_DEVICE_CONTROL);
-
-    stack->FileObject = file;
-    stack->Parameters.DeviceIoControl.IoControlCode = code;
-    stack->Parameters.DeviceIoControl.InputBufferLength = input_bytes;
-    stack->Parameters.DeviceIoControl.OutputBufferLength = output_bytes;
-    go(call, control_of(f));
+    fake_call_begin_control(call, control_of(f), file, code, input_bytes, output_bytes);
+    fake_call_go(call);
 }
 
 /* ---- requests ---- */
 
-uint32_t driver_request(struct driver_fixture *f, struct driver_call *call, uint32_t code,
+uint32_t driver_request(struct driver_fixture *f, struct fake_call *call, uint32_t code,
                         const void *message)
 {
     struct file_object file;
@@ -131,12 +64,12 @@ uint32_t driver_request(struct driver_fixture *f, struct driver_call *call, uint
     if (status)
         return status;
     driver_send(f, call, &file, code, (uint32_t)bytes, sizeof(call->buffer));
-    status = driver_await(call);
+    status = fake_call_await(call);
     driver_close(f, &file);
     return status;
 }
 
-uint32_t driver_path_request(struct driver_fixture *f, struct driver_call *call, uint32_t code,
+uint32_t driver_path_request(struct driver_fixture *f, struct fake_call *call, uint32_t code,
                              const char *path)
 {
     const struct vck_msg_volume_request request = {.volume_path = path};
@@ -152,14 +85,14 @@ uint32_t driver_prepare(struct driver_fixture *f, const char *path, bool is_os_v
         .vmk = {driver_key, sizeof(driver_key)},
         .is_os_volume = is_os_volume,
     };
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     uint32_t status = driver_request(f, call, VCK_CODE_PREPARE, &request);
 
     free(call);
     return status;
 }
 
-struct vck_msg_volume_status driver_status(struct driver_fixture *f, struct driver_call *call,
+struct vck_msg_volume_status driver_status(struct driver_fixture *f, struct fake_call *call,
                                            const char *path)
 {
     struct vck_msg_volume_status status;
@@ -174,7 +107,7 @@ struct vck_msg_volume_status driver_status(struct driver_fixture *f, struct driv
 
 void driver_finish_sweep(struct driver_fixture *f, const char *path)
 {
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     while (driver_status(f, call, path).state != VCK_STATE_IDLE)
         vck_thread_sleep(1000000);
@@ -183,15 +116,15 @@ void driver_finish_sweep(struct driver_fixture *f, const char *path)
 
 NTSTATUS driver_write_sector(struct driver_fixture *f, uint64_t offset_bytes)
 {
-    struct driver_call *call = calloc(1, sizeof(*call));
-    PIO_STACK_LOCATION stack = begin_call(call, f->disk->device, IRP_MJ_WRITE);
+    struct fake_call *call = calloc(1, sizeof(*call));
+    PIO_STACK_LOCATION stack = fake_call_begin(call, f->disk->device, NULL, IRP_MJ_WRITE);
     NTSTATUS status;
 
     memset(call->buffer, 0x5a, 512);
     stack->Parameters.Write.Length = 512;
     stack->Parameters.Write.ByteOffset.QuadPart = (LONGLONG)offset_bytes;
-    go(call, f->disk->device);
-    status = (NTSTATUS)driver_await(call);
+    fake_call_go(call);
+    status = (NTSTATUS)fake_call_await(call);
     free(call);
     return status;
 }
@@ -199,14 +132,14 @@ NTSTATUS driver_write_sector(struct driver_fixture *f, uint64_t offset_bytes)
 /* ---- the disk's stack ---- */
 
 struct pnp_call {
-    struct driver_call *call;
+    struct fake_call *call;
     PIO_STACK_LOCATION next;
 };
 
 static struct pnp_call begin_pnp(struct driver_fixture *f, UCHAR minor)
 {
-    struct driver_call *call = calloc(1, sizeof(*call));
-    PIO_STACK_LOCATION next = begin_call(call, f->disk->device, IRP_MJ_PNP);
+    struct fake_call *call = calloc(1, sizeof(*call));
+    PIO_STACK_LOCATION next = fake_call_begin(call, f->disk->device, NULL, IRP_MJ_PNP);
 
     next->MinorFunction = minor;
     call->irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
@@ -214,19 +147,19 @@ static struct pnp_call begin_pnp(struct driver_fixture *f, UCHAR minor)
     return (struct pnp_call){call, next};
 }
 
-static NTSTATUS end_pnp(struct driver_fixture *f, struct pnp_call pnp) VCK_CAN_WAIT
+static NTSTATUS end_pnp(struct pnp_call pnp) VCK_CAN_WAIT
 {
     NTSTATUS status;
 
-    go(pnp.call, f->disk->device);
-    status = (NTSTATUS)driver_await(pnp.call);
+    fake_call_go(pnp.call);
+    status = (NTSTATUS)fake_call_await(pnp.call);
     free(pnp.call);
     return status;
 }
 
 static NTSTATUS pnp(struct driver_fixture *f, UCHAR minor) VCK_CAN_WAIT
 {
-    return end_pnp(f, begin_pnp(f, minor));
+    return end_pnp(begin_pnp(f, minor));
 }
 
 void driver_add_device(struct driver_fixture *f)
@@ -247,7 +180,7 @@ NTSTATUS driver_use_device(struct driver_fixture *f, DEVICE_USAGE_NOTIFICATION_T
 
     pnp.next->Parameters.UsageNotification.Type = type;
     pnp.next->Parameters.UsageNotification.InPath = in_path;
-    return end_pnp(f, pnp);
+    return end_pnp(pnp);
 }
 
 void driver_remove_device(struct driver_fixture *f)
@@ -290,16 +223,14 @@ void driver_begin(struct driver_fixture *f)
     f->before = malloc(DRIVER_DISK_BYTES);
     memcpy(f->before, f->disk->data, DRIVER_DISK_BYTES);
     memcpy(f->disk->device->fake_name, DRIVER_DISK_NAME, sizeof(DRIVER_DISK_NAME));
+    f->driver.DriverInit = DriverEntry;
     f->driver.DriverExtension = &f->extension;
 }
 
 NTSTATUS driver_load(struct driver_fixture *f)
 {
-    UNICODE_STRING path;
-    NTSTATUS status;
+    NTSTATUS status = fake_driver_load(&f->driver, DRIVER_SERVICE);
 
-    RtlInitUnicodeString(&path, L"\\Registry\\Machine\\SYSTEM\\CurrentControlSet\\Services\\vck");
-    status = DriverEntry(&f->driver, &path);
     if (NT_SUCCESS(status)) {
         f->unload = f->driver.DriverUnload;
         fake_system_add_device(DRIVER_DISK_NAME, f->disk->device);
@@ -310,9 +241,7 @@ NTSTATUS driver_load(struct driver_fixture *f)
 
 void driver_unload(struct driver_fixture *f)
 {
-    assert_non_null(f->driver.DriverUnload);
-    f->driver.DriverUnload(&f->driver);
-    assert_null(f->driver.DeviceObject);
+    fake_driver_unload(&f->driver);
 }
 
 void driver_end(struct driver_fixture *f)

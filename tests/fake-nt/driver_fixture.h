@@ -6,16 +6,11 @@
 #ifndef VCK_DRIVER_FIXTURE_H
 #define VCK_DRIVER_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
 #include "fake_disk.h"
+#include "fake_program.h"
 #include "vck/control.h"
 
+#define DRIVER_SERVICE        FAKE_SERVICE(L"vck")
 #define DRIVER_DISK_BYTES     (UINT64_C(4) << 20)
 #define DRIVER_METADATA_BYTES 131072u
 #define DRIVER_DISK_NAME      L"\\Device\\FakeDisk"
@@ -34,8 +29,6 @@ struct driver_fixture {
     size_t live;
 };
 
-NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING registry_path);
-
 /* A disk that can be opened by name and by D:, holding a volume of driver_key's, and no driver. */
 void driver_begin(struct driver_fixture *f) VCK_CAN_WAIT;
 /* Loads the driver, and unloads it. */
@@ -53,37 +46,24 @@ void driver_end(struct driver_fixture *f) VCK_CAN_WAIT;
 
 /* ---- programs ---- */
 
-/* An IRP for a device of the driver. */
-struct driver_call {
-    struct fake_requestor requestor;
-    struct vck_event done;
-    PIRP irp; /* until it completes; longer with keeps_irp, for the test to free */
-    bool keeps_irp;
-    NTSTATUS returned;
-    NTSTATUS status;
-    ULONG_PTR information;
-    uint8_t buffer[70000]; /* input and output */
-};
-
 /* access: what the handle is granted. The status of CREATE. */
 NTSTATUS driver_open(struct driver_fixture *f, struct file_object *file,
                      ACCESS_MASK access) VCK_CAN_WAIT;
 void driver_close(struct driver_fixture *f, struct file_object *file) VCK_CAN_WAIT;
 NTSTATUS driver_major(struct driver_fixture *f, struct file_object *file, UCHAR major) VCK_CAN_WAIT;
 
-/* Sends a request whose message is in call->buffer, and waits for it. */
-void driver_send(struct driver_fixture *f, struct driver_call *call, struct file_object *file,
+/* Sends a request whose message is in call->buffer. */
+void driver_send(struct driver_fixture *f, struct fake_call *call, struct file_object *file,
                  uint32_t code, uint32_t input_bytes, uint32_t output_bytes);
-uint32_t driver_await(struct driver_call *call) VCK_CAN_WAIT;
 
 /* Opens, encodes, sends, waits, closes; what is in call->buffer then is the answer. */
-uint32_t driver_request(struct driver_fixture *f, struct driver_call *call, uint32_t code,
+uint32_t driver_request(struct driver_fixture *f, struct fake_call *call, uint32_t code,
                         const void *message) VCK_CAN_WAIT;
-uint32_t driver_path_request(struct driver_fixture *f, struct driver_call *call, uint32_t code,
+uint32_t driver_path_request(struct driver_fixture *f, struct fake_call *call, uint32_t code,
                              const char *path) VCK_CAN_WAIT;
 /* PREPARE with the key, as an OS volume or not. */
 uint32_t driver_prepare(struct driver_fixture *f, const char *path, bool is_os_volume) VCK_CAN_WAIT;
-struct vck_msg_volume_status driver_status(struct driver_fixture *f, struct driver_call *call,
+struct vck_msg_volume_status driver_status(struct driver_fixture *f, struct fake_call *call,
                                            const char *path) VCK_CAN_WAIT;
 /* Waits until the sweep rests. */
 void driver_finish_sweep(struct driver_fixture *f, const char *path) VCK_CAN_WAIT;

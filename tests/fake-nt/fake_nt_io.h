@@ -249,6 +249,7 @@ struct driver_extension {
 struct driver_object {
     PDEVICE_OBJECT DeviceObject;
     struct driver_extension *DriverExtension;
+    NTSTATUS (*DriverInit)(PDRIVER_OBJECT driver, PUNICODE_STRING registry_path);
     void (*DriverUnload)(PDRIVER_OBJECT driver);
     PDRIVER_DISPATCH MajorFunction[IRP_MJ_MAXIMUM_FUNCTION + 1];
 };

@@ -69,7 +69,7 @@ static int tear_down(void **state) VCK_NO_ANALYSIS
 
 static uint32_t request(struct driver_fixture *f, uint32_t code, const char *path) VCK_CAN_WAIT
 {
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     uint32_t status = driver_path_request(f, call, code, path);
 
     free(call);
@@ -79,7 +79,7 @@ static uint32_t request(struct driver_fixture *f, uint32_t code, const char *pat
 static struct vck_msg_volume_status status_of(struct driver_fixture *f,
                                               const char *path) VCK_CAN_WAIT
 {
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     struct vck_msg_volume_status status = driver_status(f, call, path);
 
     status.volume_path = NULL;
@@ -191,7 +191,7 @@ static void prepare_says_where(void **state) VCK_NO_ANALYSIS
         .vmk = {driver_key, sizeof(driver_key)},
     };
     struct driver_fixture *f = *state;
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     struct vck_msg_prepare_response said;
     struct vck_message_fault fault;
 
@@ -238,7 +238,7 @@ static void a_wrong_key_undoes_everything(void **state) VCK_NO_ANALYSIS
     const struct vck_msg_prepare_request message = {
         .volume_path = "D:", .nt_device_path = "", .vmk = {wrong, sizeof(wrong)}};
     struct driver_fixture *f = *state;
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     assert_int_equal(driver_request(f, call, VCK_CODE_PREPARE, &message), 0xC000006A);
     free(call);
@@ -372,7 +372,7 @@ static void detach_is_patient(void **state) VCK_NO_ANALYSIS
 static void detach_all_insists(void **state) VCK_NO_ANALYSIS
 {
     struct driver_fixture *f = *state;
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     const struct vck_msg_empty nothing = {0};
 
     assert_int_equal(driver_prepare(f, "D:", false), 0);
@@ -389,7 +389,7 @@ static void detach_all_insists(void **state) VCK_NO_ANALYSIS
 static void os_volume(void **state) VCK_NO_ANALYSIS
 {
     struct driver_fixture *f = *state;
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     const struct vck_msg_empty nothing = {0};
 
     assert_int_equal(driver_prepare(f, "D:", true), 0);

@@ -2,6 +2,7 @@
 /* ndisprot.sys, loaded through its DriverEntry over the fake NDIS, and programs that use it. */
 #include <stdio.h>
 #include <stdlib.h>
+#include "fake_program.h"
 #include "frame_fixture.h"
 #include "vck/frame_control.h"
 #include "vck/thread.h"
@@ -10,8 +11,6 @@
 #define NT_DENIED    0xC0000022u
 
 enum { FRAMES = 200, EVENTS = 400, PROGRAMS = 3, READS = 8 };
-
-NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING registry_path);
 
 static struct frame_fixture f;
 static DRIVER_OBJECT driver;
@@ -24,7 +23,7 @@ static int begin(void **state)
     (void)state;
     frame_begin(&f);
     fake_system_begin();
-    driver = (DRIVER_OBJECT){.DriverExtension = &extension};
+    driver = (DRIVER_OBJECT){.DriverInit = DriverEntry, .DriverExtension = &extension};
     return 0;
 }
 
@@ -39,119 +38,45 @@ static int end(void **state) VCK_ASSUME_CAN_WAIT VCK_NO_ANALYSIS
     return 0;
 }
 
-static NTSTATUS load(void)
+static NTSTATUS load(void) VCK_CAN_WAIT
 {
-    UNICODE_STRING path;
-
-    RtlInitUnicodeString(&path,
-                         L"\\Registry\\Machine\\SYSTEM\\CurrentControlSet\\Services\\ndisprot");
-    return DriverEntry(&driver, &path);
+    return fake_driver_load(&driver, FAKE_SERVICE(L"ndisprot"));
 }
 
-static void unload(void)
+static void unload(void) VCK_CAN_WAIT
 {
-    driver.DriverUnload(&driver);
-    assert_null(driver.DeviceObject);
+    fake_driver_unload(&driver);
 }
 
 /* ---- requests ---- */
 
-struct request {
-    struct fake_requestor requestor;
-    struct vck_event done;
-    PIRP irp;
-    PMDL mdl;
-    NTSTATUS returned;
-    uint32_t status;
-    size_t information;
-    uint8_t buffer[2048];
-};
-
-static void on_done(void *context, PIRP irp)
+static uint32_t major(struct file_object *file, UCHAR number) VCK_CAN_WAIT
 {
-    struct request *r = context;
-
-    r->status = (uint32_t)irp->IoStatus.Status;
-    r->information = irp->IoStatus.Information;
-    if (r->mdl)
-        fake_mdl_free(r->mdl);
-    irp->MdlAddress = NULL;
-    IoFreeIrp(irp);
-    vck_event_set(&r->done);
-}
-
-static PIO_STACK_LOCATION prepare(struct request *r, struct file_object *file, UCHAR major)
-{
-    PIO_STACK_LOCATION stack;
-
-    r->requestor = (struct fake_requestor){.done = on_done, .context = r};
-    r->mdl = NULL;
-    vck_event_init(&r->done);
-    r->irp = fake_irp_create(driver.DeviceObject, &r->requestor);
-    r->irp->RequestorMode = UserMode;
-    r->irp->AssociatedIrp.SystemBuffer = r->buffer;
-    stack = IoGetNextIrpStackLocation(r->irp);
-    stack->MajorFunction = major;
-    stack->FileObject = file;
-    return stack;
-}
-
-static void go(struct request *r)
-{
-    r->returned = IoCallDriver(driver.DeviceObject, r->irp);
-}
-
-static uint32_t await(struct request *r) VCK_CAN_WAIT
-{
-    vck_event_wait(&r->done, VCK_FOREVER);
-    vck_event_fini(&r->done);
-    if (r->returned != STATUS_PENDING)
-        assert_int_equal((uint32_t)r->returned, r->status);
-    return r->status;
-}
-
-static uint32_t major(struct file_object *file, UCHAR number, ACCESS_MASK access) VCK_CAN_WAIT
-{
-    struct io_security_context security = {.DesiredAccess = access};
-    struct request *r = calloc(1, sizeof(*r));
-    uint32_t status;
-
-    prepare(r, file, number)->Parameters.Create.SecurityContext = &security;
-    go(r);
-    status = await(r);
-    free(r);
-    return status;
+    return (uint32_t)fake_file_major(driver.DeviceObject, file, number);
 }
 
 static uint32_t open_file(struct file_object *file, ACCESS_MASK access) VCK_CAN_WAIT
 {
-    *file = (struct file_object){0};
-    return major(file, IRP_MJ_CREATE, access);
+    return (uint32_t)fake_file_open(driver.DeviceObject, file, access);
 }
 
 static void close_file(struct file_object *file) VCK_CAN_WAIT
 {
-    assert_int_equal(major(file, IRP_MJ_CLEANUP, 0), 0);
-    assert_int_equal(major(file, IRP_MJ_CLOSE, 0), 0);
-    assert_null(file->FsContext);
+    fake_file_close(driver.DeviceObject, file);
 }
 
-static uint32_t ask(struct request *r, struct file_object *file, uint32_t code, uint32_t in_bytes,
+static uint32_t ask(struct fake_call *r, struct file_object *file, uint32_t code, uint32_t in_bytes,
                     uint32_t out_bytes) VCK_CAN_WAIT
 {
-    PIO_STACK_LOCATION stack = prepare(r, file, IRP_MJ_DEVICE_CONTROL);
-
-    stack->Parameters.DeviceIoControl.IoControlCode = code;
-    stack->Parameters.DeviceIoControl.InputBufferLength = in_bytes;
-    stack->Parameters.DeviceIoControl.OutputBufferLength = out_bytes;
-    go(r);
-    return await(r);
+    fake_call_begin_control(r, driver.DeviceObject, file, code, in_bytes, out_bytes);
+    fake_call_go(r);
+    return fake_call_await(r);
 }
 
 /* A read or a write, of memory as a program has it. */
-static void begin_io(struct request *r, struct file_object *file, UCHAR number, uint32_t bytes)
+static void begin_io(struct fake_call *r, struct file_object *file, UCHAR number, uint32_t bytes)
 {
-    PIO_STACK_LOCATION stack = prepare(r, file, number);
+    PIO_STACK_LOCATION stack = fake_call_begin(r, driver.DeviceObject, file, number);
 
     r->irp->AssociatedIrp.SystemBuffer = NULL;
     r->mdl = r->irp->MdlAddress = fake_mdl_create(r->buffer, bytes);
@@ -159,10 +84,10 @@ static void begin_io(struct request *r, struct file_object *file, UCHAR number, 
         stack->Parameters.Read.Length = bytes;
     else
         stack->Parameters.Write.Length = bytes;
-    go(r);
+    fake_call_go(r);
 }
 
-static uint32_t open_adapter(struct request *r, struct file_object *file,
+static uint32_t open_adapter(struct fake_call *r, struct file_object *file,
                              uint32_t adapter) VCK_CAN_WAIT
 {
     char name[64];
@@ -174,31 +99,31 @@ static uint32_t open_adapter(struct request *r, struct file_object *file,
     return ask(r, file, VCK_FRAME_CODE_OPEN_DEVICE, 2 * length, 0);
 }
 
-static void wait_for_binds(struct request *r, struct file_object *file) VCK_CAN_WAIT
+static void wait_for_binds(struct fake_call *r, struct file_object *file) VCK_CAN_WAIT
 {
     assert_int_equal(ask(r, file, VCK_FRAME_CODE_BIND_WAIT, 0, 0), 0);
     fake_ndis_settle();
 }
 
-static uint32_t write_frame(struct request *r, struct file_object *file, uint32_t adapter,
+static uint32_t write_frame(struct fake_call *r, struct file_object *file, uint32_t adapter,
                             uint32_t number, uint32_t bytes) VCK_CAN_WAIT
 {
     frame_make(adapter, number, bytes, r->buffer);
     begin_io(r, file, IRP_MJ_WRITE, bytes);
-    return await(r);
+    return fake_call_await(r);
 }
 
-static uint32_t read_frame(struct request *r, struct file_object *file) VCK_CAN_WAIT
+static uint32_t read_frame(struct fake_call *r, struct file_object *file) VCK_CAN_WAIT
 {
     begin_io(r, file, IRP_MJ_READ, NDIS_FRAME_BYTES_MAX);
-    return await(r);
+    return fake_call_await(r);
 }
 
 /* ---- tests ---- */
 
 static void frames_go_through_the_driver(void **state) VCK_CAN_WAIT
 {
-    struct request *r = calloc(1, sizeof(*r));
+    struct fake_call *r = calloc(1, sizeof(*r));
     struct file_object files[NDIS_ADAPTERS];
 
     (void)state;
@@ -223,7 +148,7 @@ static void frames_go_through_the_driver(void **state) VCK_CAN_WAIT
 
 static void who_may_only_read_sends_nothing(void **state) VCK_CAN_WAIT
 {
-    struct request *r = calloc(1, sizeof(*r));
+    struct fake_call *r = calloc(1, sizeof(*r));
     struct file_object file;
 
     (void)state;
@@ -240,7 +165,7 @@ static void who_may_only_read_sends_nothing(void **state) VCK_CAN_WAIT
 
 static void reads_end_when_they_are_given_up(void **state) VCK_CAN_WAIT
 {
-    struct request *reads = calloc(3, sizeof(*reads));
+    struct fake_call *reads = calloc(3, sizeof(*reads));
     struct file_object file;
 
     (void)state;
@@ -253,19 +178,19 @@ static void reads_end_when_they_are_given_up(void **state) VCK_CAN_WAIT
         assert_int_equal(reads[i].returned, STATUS_PENDING);
     }
     assert_true(IoCancelIrp(reads[1].irp));
-    assert_int_equal(await(&reads[1]), NT_CANCELLED);
-    assert_int_equal(major(&file, IRP_MJ_CLEANUP, 0), 0);
-    assert_int_equal(await(&reads[0]), NT_CANCELLED);
-    assert_int_equal(await(&reads[2]), NT_CANCELLED);
+    assert_int_equal(fake_call_await(&reads[1]), NT_CANCELLED);
+    assert_int_equal(major(&file, IRP_MJ_CLEANUP), 0);
+    assert_int_equal(fake_call_await(&reads[0]), NT_CANCELLED);
+    assert_int_equal(fake_call_await(&reads[2]), NT_CANCELLED);
     assert_int_equal(ask(reads, &file, VCK_FRAME_CODE_BIND_WAIT, 0, 0), NT_CANCELLED);
-    assert_int_equal(major(&file, IRP_MJ_CLOSE, 0), 0);
+    assert_int_equal(major(&file, IRP_MJ_CLOSE), 0);
     unload();
     free(reads);
 }
 
 static void reads_may_come_cancelled(void **state) VCK_CAN_WAIT
 {
-    struct request *r = calloc(1, sizeof(*r));
+    struct fake_call *r = calloc(1, sizeof(*r));
     struct file_object file;
 
     (void)state;
@@ -273,12 +198,9 @@ static void reads_may_come_cancelled(void **state) VCK_CAN_WAIT
     assert_int_equal(open_file(&file, FILE_READ_DATA | FILE_WRITE_DATA), 0);
     wait_for_binds(r, &file);
     assert_int_equal(open_adapter(r, &file, 0), 0);
-    prepare(r, &file, IRP_MJ_READ)->Parameters.Read.Length = 100;
-    r->irp->AssociatedIrp.SystemBuffer = NULL;
-    r->mdl = r->irp->MdlAddress = fake_mdl_create(r->buffer, 100);
-    (void)IoCancelIrp(r->irp);
-    go(r);
-    assert_int_equal(await(r), NT_CANCELLED);
+    r->comes_cancelled = true;
+    begin_io(r, &file, IRP_MJ_READ, 100);
+    assert_int_equal(fake_call_await(r), NT_CANCELLED);
     close_file(&file);
     unload();
     free(r);
@@ -287,7 +209,7 @@ static void reads_may_come_cancelled(void **state) VCK_CAN_WAIT
 /* Whether all of it worked. */
 static bool use_driver(void) VCK_CAN_WAIT
 {
-    struct request *r = calloc(1, sizeof(*r));
+    struct fake_call *r = calloc(1, sizeof(*r));
     struct file_object file;
     bool is_whole = false;
 
@@ -356,10 +278,10 @@ static void any_allocation_may_fail(void **state) VCK_CAN_WAIT
 static uint32_t is_over;
 static uint32_t frames_read;
 
-static void end_reads(struct request *reads, uint32_t adapter) VCK_CAN_WAIT
+static void end_reads(struct fake_call *reads, uint32_t adapter) VCK_CAN_WAIT
 {
     for (uint32_t i = 0; i < READS; i++) {
-        if (await(&reads[i]) != 0)
+        if (fake_call_await(&reads[i]) != 0)
             continue;
         assert_true(frame_is(adapter, vck_load_le32(reads[i].buffer + 14), reads[i].buffer,
                              reads[i].information));
@@ -371,8 +293,8 @@ static void end_reads(struct request *reads, uint32_t adapter) VCK_CAN_WAIT
 static void program(void *context) VCK_ASSUME_CAN_WAIT VCK_NO_ANALYSIS
 {
     uint32_t adapter = (uint32_t)(uintptr_t)context % NDIS_ADAPTERS;
-    struct request *reads = calloc(READS + 1, sizeof(*reads));
-    struct request *r = &reads[READS];
+    struct fake_call *reads = calloc(READS + 1, sizeof(*reads));
+    struct fake_call *r = &reads[READS];
     struct file_object file;
 
     while (!__atomic_load_n(&is_over, __ATOMIC_RELAXED)) {
@@ -383,11 +305,11 @@ static void program(void *context) VCK_ASSUME_CAN_WAIT VCK_NO_ANALYSIS
             for (uint32_t i = 0; i < 2 * READS; i++) {
                 frame_make(adapter, i, 60 + i, r->buffer);
                 begin_io(r, &file, IRP_MJ_WRITE, 60 + i);
-                (void)await(r);
+                (void)fake_call_await(r);
             }
-            assert_int_equal(major(&file, IRP_MJ_CLEANUP, 0), 0);
+            assert_int_equal(major(&file, IRP_MJ_CLEANUP), 0);
             end_reads(reads, adapter);
-            assert_int_equal(major(&file, IRP_MJ_CLOSE, 0), 0);
+            assert_int_equal(major(&file, IRP_MJ_CLOSE), 0);
         } else {
             close_file(&file);
         }
