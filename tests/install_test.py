@@ -35,6 +35,9 @@ def is_complete():
                 "share/bash-completion/completions/vck", "share/zsh/site-functions/_vck",
                 "lib/systemd/system/vckd.service"}
     assert expected <= files, expected - files
+    for name in ("etc/kernel/postinst.d/zz-vck", "etc/kernel/postrm.d/zz-vck",
+                 "etc/initramfs/post-update.d/zz-vck", "usr/lib/kernel/install.d/95-vck.install"):
+        assert os.access(Path("root") / name, os.X_OK), name
     unit = (prefix / "lib/systemd/system/vckd.service").read_text()
     started = re.search(r"^ExecStart=(\S+)$", unit, re.MULTILINE)[1]
     assert str(prefix / "sbin/vckd").endswith(started), started

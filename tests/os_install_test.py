@@ -17,6 +17,7 @@ import tap  # noqa: E402
 
 VCK = os.environ["VCK"]
 MIB = 1 << 20
+HOOK = Path(__file__).resolve().parent.parent / "products/initrd/kernel-update"
 GUID_ZERO = uuid.UUID(int=0)
 GUID = uuid.UUID("12345678-9abc-def0-1122-334455667788")
 LOADER = b"MZ" + bytes(range(256)) * 40
@@ -300,6 +301,129 @@ def encrypted_volumes_keep_their_loader():
     assert system.state() == before
     system.image.write_bytes(plain)
     system.vck("os-remove")
+
+
+class Upgrades:
+    """Kernels come and go as packages have them: the kernel's files first, then the folders of scripts
+    of the kernel's package and, from one of these, of initramfs-tools."""
+
+    def __init__(self, system, folder, *more):
+        self.root, self.config = system.root, system.root / "boot/efi/vck.json"
+        self.install("6.1.0-9-amd64")
+        self.mount("/dev/sda1 /boot/efi vfat rw 0 0", f"{system.image} {folder} vfat rw 0 0")
+        system.vck("os-prepare", system.image, "--partition", GUID, "--no-boot-entry", "--loader",
+                   "vckboot.efi", "--cmdline", "quiet", "--new-key-file", "passphrase", "--kdf",
+                   "pbkdf2", "--kdf-passes", "210000", *more)
+
+    def mount(self, *lines):
+        (self.root / "proc/self").mkdir(parents=True, exist_ok=True)
+        (self.root / "proc/self/mounts").write_text("".join(line + "\n" for line in lines))
+
+    def run(self, says="", code=0):
+        done = subprocess.run([HOOK, "any", "words"], stdin=subprocess.DEVNULL, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env={**os.environ, "VCK_ROOT": str(self.root)})
+        output = done.stdout.decode()
+        assert done.returncode == code and says in output and (says or not output), output
+
+    def install(self, version, initrd="initrd.img-{}"):
+        (self.root / f"boot/vmlinuz-{version}").write_text(f"kernel {version}")
+        if initrd:
+            (self.root / "boot" / initrd.format(version)).write_text(f"initrd {version}")
+
+    def remove(self, version):
+        for path in (self.root / "boot").glob(f"*-{version}*"):
+            path.unlink()
+
+    def started(self):
+        """The names that vck.json has."""
+        config = json.loads(self.config.read_text())
+        return config["osloader"], config.get("initrd")
+
+
+@tap.test
+def kernels_on_the_volume():
+    """a kernel is upgraded and removed where the volume is /boot: vck.json names the newest"""
+    system = System()
+    upgrades = Upgrades(system, "/boot", "--osloader", "vmlinuz-6.1.0-9-amd64", "--initrd",
+                        "initrd.img-6.1.0-9-amd64")
+    before = upgrades.config.read_bytes()
+    upgrades.run()
+    upgrades.install("6.1.0-56-amd64", initrd=None)
+    upgrades.run()
+    assert upgrades.config.read_bytes() == before, "a kernel without an initrd is not started"
+    upgrades.install("6.1.0-56-amd64")
+    upgrades.run("starts 6.1.0-56-amd64")
+    assert upgrades.started() == ("\\vmlinuz-6.1.0-56-amd64", "\\initrd.img-6.1.0-56-amd64")
+    assert upgrades.config.read_bytes() == before.replace(b"6.1.0-9-", b"6.1.0-56-")
+    system.vck("os-status", says="starts \\vmlinuz-6.1.0-56-amd64")
+    # From now on as it is with a volume that the loader has unlocked.
+    upgrades.mount("/dev/mapper/system /boot vfat rw 0 0")
+    upgrades.install("6.5.0-1.fc39.x86_64", "initramfs-{}.img")
+    upgrades.run("starts 6.5.0-1.fc39.x86_64")
+    assert upgrades.started() == ("\\vmlinuz-6.5.0-1.fc39.x86_64",
+                                  "\\initramfs-6.5.0-1.fc39.x86_64.img")
+    upgrades.remove("6.5.0-1.fc39.x86_64")
+    upgrades.run("starts 6.1.0-56-amd64")
+    upgrades.config.write_bytes(upgrades.config.read_bytes().replace(
+        b'"quiet"', b'"quiet",\n    "tpm": {}'))
+    upgrades.install("6.9.0")
+    upgrades.run("key change --boot-config")
+    assert upgrades.started()[0] == "\\vmlinuz-6.9.0"
+    system.vck("os-remove")
+    upgrades.run()
+    assert not upgrades.config.exists()
+
+
+@tap.test
+def kernels_beside_the_volume():
+    """a kernel is upgraded where /boot is elsewhere: it is copied, vck.json stays to the byte"""
+    system = System()
+    volume = system.root / "boot/start here"
+    volume.mkdir(parents=True)
+    upgrades = Upgrades(system, "/boot/start\\040here", "--osloader", "efi/linux", "--initrd",
+                        "initrd.img")
+    (volume / "efi").mkdir()
+    before = upgrades.config.read_bytes()
+
+    def copied():
+        names = {str(path.relative_to(volume)): path.read_text() for path in volume.rglob("*")
+                 if path.is_file()}
+        assert upgrades.config.read_bytes() == before
+        assert names.keys() <= {"efi/linux", "initrd.img"}, names
+        return names.get("efi/linux"), names.get("initrd.img")
+
+    for version in ("6.1.0-9-amd64", "6.1.0-56-amd64"):
+        upgrades.install(version)
+        upgrades.run(f"starts {version}")
+        assert copied() == (f"kernel {version}", f"initrd {version}")
+        upgrades.run()
+    (system.root / "boot/initrd.img-6.1.0-56-amd64").write_text("made again")
+    upgrades.run("starts 6.1.0-56")
+    assert copied() == ("kernel 6.1.0-56-amd64", "made again")
+    upgrades.remove("6.1.0-56-amd64")
+    upgrades.run("starts 6.1.0-9")
+    assert copied() == ("kernel 6.1.0-9-amd64", "initrd 6.1.0-9-amd64")
+    # What cannot be done is said, and what was started still is.
+    upgrades.install("6.2.0")
+    upgrades.mount("/dev/sda1 /boot/efi vfat rw 0 0")
+    upgrades.run("is not mounted; what the boot loader starts stays as it was", code=1)
+    upgrades.mount("/dev/mapper/system /boot/start\\040here vfat rw 0 0")
+    # Nothing can be written to where a folder is in its place.
+    (volume / "initrd.img.vck-new").mkdir()
+    (volume / "initrd.img.vck-new/initrd.img-6.2.0").mkdir()
+    upgrades.run("cannot be copied", code=1)
+    (volume / "initrd.img.vck-new/initrd.img-6.2.0").rmdir()
+    (volume / "initrd.img.vck-new").rmdir()
+    assert copied() == ("kernel 6.1.0-9-amd64", "initrd 6.1.0-9-amd64")
+    (system.root / "boot/efi/EFI").rename(system.root / "boot/efi/elsewhere")
+    upgrades.run("no EFI system partition is mounted", code=1)
+    (system.root / "boot/efi/elsewhere").rename(system.root / "boot/efi/EFI")
+    upgrades.config.write_text('{"osloader": "x"}')
+    upgrades.run("is not what os-prepare writes", code=1)
+    upgrades.config.write_bytes(before)
+    upgrades.remove("6")
+    upgrades.run("no kernel with an initrd", code=1)
 
 
 @tap.test
