@@ -268,19 +268,15 @@ void td_disk_stop_threads(struct td_disk *disk)
 
 /* ---- arriving ---- */
 
-static NTSTATUS queue_it(struct td_disk *disk, PIRP irp, const struct td_verdict *verdict,
-                         bool is_stalled)
+/* Under the lock that it was judged under: rules are cleared before both or after both. */
+static void queue_it(struct td_disk *disk, PIRP irp, const struct td_verdict *verdict,
+                     bool is_stalled)
 {
-    KIRQL level;
     IoMarkIrpPending(irp);
     keep_verdict(irp, verdict);
-    KeAcquireSpinLock(&disk->lock, &level);
     InsertTailList(is_stalled ? &disk->stalled : &disk->queue, &irp->Tail.Overlay.ListEntry);
     if (!is_stalled && disk->queued_count++ == 0)
         disk->oldest_100ns = td_now_100ns();
-    KeReleaseSpinLock(&disk->lock, level);
-    KeReleaseSemaphore(&disk->wake, IO_NO_INCREMENT, 1, FALSE);
-    return STATUS_PENDING;
 }
 
 static NTSTATUS arrive(struct td_disk *disk, PIRP irp)
@@ -291,9 +287,13 @@ static NTSTATUS arrive(struct td_disk *disk, PIRP irp)
     KeAcquireSpinLock(&disk->lock, &level);
     count(&disk->stats, irp, op);
     struct td_verdict verdict = judge(disk, irp, op, &way, &is_stalled);
-    KeReleaseSpinLock(&disk->lock, level);
     if (way >= TD_THREAD)
-        return queue_it(disk, irp, &verdict, is_stalled);
+        queue_it(disk, irp, &verdict, is_stalled);
+    KeReleaseSpinLock(&disk->lock, level);
+    if (way >= TD_THREAD) {
+        KeReleaseSemaphore(&disk->wake, IO_NO_INCREMENT, 1, FALSE);
+        return STATUS_PENDING;
+    }
     if (way == TD_INLINE)
         return execute(disk, irp, &verdict);
     IoMarkIrpPending(irp);

@@ -8,7 +8,7 @@
 #define DATA_BYTES     16384u
 #define CONTROL_BYTES  256u
 #define MESSAGES_MAX   64u
-#define PATIENCE_100NS (60 * 10000000ll)
+#define PATIENCE_100NS (300 * 10000000ll)
 #define FILE_TYPE      5 /* IO_TYPE_FILE */
 
 /* One IRP and all it refers to. */
