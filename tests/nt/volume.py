@@ -110,17 +110,28 @@ class Daemon:
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.wait(60)
+        self.process.wait(300)
 
     @staticmethod
     def vck(verb, *arguments):
         return host_vck(verb, "--socket", "control.sock", *arguments)
 
-    def wait_half(self, path):
-        def is_half():
+    def half_encrypted(self, path, rate=30):
+        """Encrypts an attached volume and pauses beyond a quarter of it; a sweep that has ended
+        before the pause came is taken back, and begins again slower."""
+        def progress():
             status = json.loads(self.vck("status", "--json", path))
-            return 4 * status["encrypted_sectors"] > status["total_sectors"]
-        td.wait_until(is_half)
+            return status["encrypted_sectors"] / status["total_sectors"]
+
+        while True:
+            self.vck("rate", path, rate)
+            self.vck("encrypt", "--no-wait", path)
+            td.wait_until(lambda: progress() > 0.25)
+            self.vck("pause", path)
+            if progress() < 1:
+                return
+            self.vck("decrypt", path)
+            rate = max(1, rate // 4)
 
 
 class Control:
@@ -192,7 +203,7 @@ class Volume:
     def rate(self, mib_per_s):
         self.request("SET_RATE", mib_per_s=mib_per_s)
 
-    def wait_until(self, is_reached, seconds=120):
+    def wait_until(self, is_reached, seconds=300):
         """Until the status is as wanted; an error of the sweep ends the wait."""
         end = time.monotonic() + seconds
         while True:
@@ -201,6 +212,37 @@ class Volume:
                 return status
             assert time.monotonic() < end and not status.get("error"), status
             time.sleep(0.02)
+
+    def half_encrypted(self, part=0.3, rate=100, pause=None):
+        """Encrypts and pauses beyond this part of the volume: the status. A sweep that has ended
+        before the pause came is taken back, and begins again slower."""
+        while True:
+            self.rate(rate)
+            self.encrypt()
+            self.wait_beyond(part)
+            (pause or self.pause)()
+            status = self.status()
+            if status["encrypted_sector"] < status["total_sectors"]:
+                assert status["state"] == PAUSED, status
+                return status
+            self.rate(0)
+            self.decrypt()
+            self.wait_decrypted()
+            rate = max(1, rate // 4)
+
+    def half_rekeyed(self, part=0.3, rate=50, begin=None):
+        """The same with an exchange of the data key; one that has ended is followed by another."""
+        while True:
+            self.rate(rate)
+            (begin or self.rekey)()
+            self.wait_rekeyed_beyond(part)
+            self.pause()
+            status = self.status()
+            if status["rekeying"]:
+                assert status["state"] == PAUSED, status
+                assert 0 < status["rekeyed_sector"] < status["total_sectors"], status
+                return status
+            rate = max(1, rate // 4)
 
     def wait_encrypted(self):
         return self.wait_until(lambda s: s["state"] == IDLE and
@@ -218,7 +260,8 @@ class Volume:
         return self.wait_until(lambda s: s["state"] == IDLE and not s["rekeying"])
 
     def wait_rekeyed_beyond(self, part):
-        return self.wait_until(lambda s: s["rekeying"] and
+        """Until the exchange is beyond this part of the volume, or has ended."""
+        return self.wait_until(lambda s: not s["rekeying"] or
                                s["rekeyed_sector"] > part * s["total_sectors"])
 
     def wait_below(self, part):

@@ -25,13 +25,7 @@ def sweeps_under_load():
         for completion in (td.INLINE, td.THREAD, td.MIXED):
             disk.behave(completion=completion)
             load = load_meanwhile(disk, requests=12000, seed=completion + 1)
-            volume.rate(100)
-            volume.encrypt()
-            volume.wait_beyond(0.3)
-            volume.pause()
-            paused = volume.status()
-            assert paused["state"] == v.PAUSED, paused
-            assert 0 < paused["encrypted_sector"] < paused["total_sectors"], paused
+            volume.half_encrypted()
             volume.resume()
             volume.wait_beyond(0.6)
             volume.decrypt()
@@ -50,13 +44,6 @@ def sweeps_under_load():
             disk.check()
 
 
-def pause_rekey(volume):
-    volume.pause()
-    paused = volume.status()
-    assert paused["state"] == v.PAUSED and paused["rekeying"], paused
-    assert 0 < paused["rekeyed_sector"] < paused["total_sectors"], paused
-
-
 @tap.test
 def rekeys_under_load():
     """the data key is exchanged under a kernel load, paused, detached and attached in the middle"""
@@ -69,15 +56,14 @@ def rekeys_under_load():
         for completion in (td.INLINE, td.MIXED):
             disk.behave(completion=completion)
             load = load_meanwhile(disk, requests=6000, seed=completion + 1)
-            volume.rate(50)
-            volume.rekey()
-            volume.wait_rekeyed_beyond(0.3)
-            pause_rekey(volume)
+            paused = volume.half_rekeyed()
             load.result()
             disk.check()
             volume.detach()
             volume.attach()
-            pause_rekey(volume)
+            again = volume.status()
+            assert all(again[name] == paused[name] for name in
+                       ("state", "rekeying", "rekeyed_sector")), (paused, again)
             disk.check()
             load = load_meanwhile(disk, requests=6000, seed=completion + 7)
             volume.rate(50)
@@ -110,9 +96,13 @@ def rekeys_and_back():
         disk.check()
         rekeyed = on_disk(disk, data_bytes)
         assert all(before[i:i + 512] != rekeyed[i:i + 512] for i in range(0, data_bytes, 512))
-        volume.rate(4)
-        volume.rekey()
-        volume.wait_rekeyed_beyond(0.3)
+
+        def begin():
+            nonlocal rekeyed
+            rekeyed = on_disk(disk, data_bytes)
+            volume.rekey()
+
+        volume.half_rekeyed(rate=8, begin=begin)
         load = load_meanwhile(disk, requests=2000, read_percent=100)
         volume.rekey_back()
         volume.rate(0)
@@ -171,16 +161,17 @@ def comes_and_goes_under_load():
     with new_disk(size=16 * td.MIB) as disk:
         disk.fill()
         disk.behave(completion=td.MIXED)
-        load = td.Background(LAB, lambda client: disk.on(client).load(
-            td.RANDOM, threads=4, depth=8, min_bytes=512, requests=20000, read_percent=50))
         rounds = 0
-        while load.is_running():
-            disk.volume.detach()
-            disk.volume.attach()
-            rounds += 1
-        result = load.result()
-        assert result["mismatches"] == 0 and rounds > 2, (rounds, result)
-        assert result["first_error_status"] in (0, td.WRITE_PROTECTED), result
+        while rounds < 3:
+            load = td.Background(LAB, lambda client: disk.on(client).load(
+                td.RANDOM, threads=4, depth=8, min_bytes=512, requests=20000, read_percent=50))
+            while load.is_running():
+                disk.volume.detach()
+                disk.volume.attach()
+                rounds += 1
+            result = load.result()
+            assert result["mismatches"] == 0, result
+            assert result["first_error_status"] in (0, td.WRITE_PROTECTED), result
         disk.check()
 
 
@@ -205,12 +196,8 @@ def several_volumes():
 # ---- images travel between the systems ----
 
 def half_way(disk, path):
-    disk.volume.rate(100)
-    disk.volume.encrypt()
-    disk.volume.wait_beyond(0.4)
-    disk.volume.pause()
+    disk.volume.half_encrypted(0.4)
     disk.volume.rate(0)
-    assert disk.volume.status()["state"] == v.PAUSED
     disk.copy(path)
 
 
@@ -252,10 +239,7 @@ def half_converted_there_finished_here():
         file.write(plain[:SIZE - 2 * v.METADATA_BYTES])
     with v.Daemon() as daemon:
         daemon.vck("attach", "--vmk-file", "key", "other")
-        daemon.vck("rate", "other", "30")
-        daemon.vck("encrypt", "--no-wait", "other")
-        daemon.wait_half("other")
-        daemon.vck("pause", "other")
+        daemon.half_encrypted("other")
         daemon.vck("detach", "other")
     with new_disk(attach=False) as disk:
         disk.put("other")
