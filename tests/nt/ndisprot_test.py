@@ -7,6 +7,7 @@ import random
 import re
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -17,11 +18,11 @@ from wine_lab import Lab  # noqa: E402
 CYCLES = 100
 FRAMES = 50000  # through each adapter
 FLOOD_MS = 3000
-SETTLE_S = 30
+SETTLE_S = 300
 ADAPTER = r"\DEVICE\{5C0E7A10-2F4B-4D5A-9B1E-00000000000%d}"
 
 
-def probe(lab, *words, seconds=400):
+def probe(lab, *words, seconds=900):
     result = lab.run("frame_probe.exe", *words, seconds=seconds, check=False)
     assert result.code == 0 and "not ok" not in result.out, str(result)
     return {name: int(value, 16 if name == "last" else 10)
@@ -107,13 +108,14 @@ def the_command_works():
     assert shown["sent_frames"] >= 200 and shown["send_failures"] == 0, shown
     assert command("show", "nobody")[0] == 3
     receiver = lab.start_program("vck-prot.exe", "receive", names[0], "--count", "5", "--idle",
-                                 "20", "--json")
+                                 "600", "--json")
     while not lab.ndis_counts(0)["packet_filter"]:
+        assert receiver.poll() is None, receiver.communicate()
         time.sleep(0.05)
     frame = bytes.fromhex("02564 34b0001 0256434b0009 88b5".replace(" ", "")) + bytes(50)
     for _ in range(5):
         lab.ndis("RECEIVE", 0, frame)
-    out, err = receiver.communicate(timeout=60)
+    out, err = receiver.communicate(timeout=700)
     received = json.loads(out)
     assert receiver.returncode == 0 and received["others"] == 5, (out, err)
     unload(lab)
@@ -121,33 +123,36 @@ def the_command_works():
 
 @tap.test
 def frames_come_back():
-    """of a hundred thousand frames of all sizes each comes back unchanged and in order, or is counted"""
+    """of a hundred thousand frames of all sizes each comes back unchanged and in order"""
     lab = lab_of()
     load(lab)
     for adapter in range(2):
         counts, _ = probe(lab, "traffic", adapter, FRAMES)
         shown = json.loads(lab.run("vck-prot.exe", "show", ADAPTER % adapter, "--json").out)
-        # A program that is late loses the oldest of those that wait, and is told how many.
-        dropped = shown["dropped_frames"]
-        assert counts["sent"] == counts["received"] + dropped == FRAMES, (counts, shown)
-        assert dropped < FRAMES / 10 and shown["port_dropped_frames"] == 0, shown
+        # The program never has more of them under way than wait for one that is late.
+        assert counts["sent"] == counts["received"] == FRAMES, (counts, shown)
+        assert shown["dropped_frames"] == shown["port_dropped_frames"] == 0, shown
         assert counts["disorder"] == 0, counts
         seen = lab.ndis_counts(adapter)
         assert seen["frames_sent"] == FRAMES and seen["frames_lost"] == 0, seen
     unload(lab)
 
 
-def flood(lab, adapter, step, between_s):
-    """Frames flow while step(n) is done again and again: how often, and what the program saw."""
-    program = lab.start_program("frame_probe.exe", "flood", str(adapter), str(FLOOD_MS))
-    steps = 0
-    while program.poll() is None:
-        step(steps)
-        steps += 1
-        time.sleep(between_s)
-    out, err = (text.decode() for text in program.communicate())
-    assert program.returncode == 0 and "not ok" not in out, out + err
-    return steps, dict(re.findall(r"(\w+)=(\w+)", out))
+def flood(lab, adapter, step, between_s, is_enough):
+    """Frames flow while step(n) is done again and again, until enough has happened: how often, and
+    the sums of what the programs saw, and of how many there were."""
+    steps, seen = 0, Counter()
+    while not is_enough(steps, seen):
+        program = lab.start_program("frame_probe.exe", "flood", str(adapter), str(FLOOD_MS))
+        while program.poll() is None:
+            step(steps)
+            steps += 1
+            time.sleep(between_s)
+        out, err = (text.decode() for text in program.communicate())
+        assert program.returncode == 0 and "not ok" not in out, out + err
+        seen.update({name: int(number) for name, number in
+                     re.findall(r"(opens|sent|failed|received)=(\d+)", out)}, programs=1)
+    return steps, seen
 
 
 @tap.test
@@ -163,11 +168,11 @@ def pauses_under_traffic():
         lab.ndis("RESTART", 1)
         settle(lab)
 
-    steps, seen = flood(lab, 1, pause, 0.05)
+    steps, seen = flood(lab, 1, pause, 0.05, lambda steps, seen: steps > 5 and seen["received"])
     counts = lab.ndis_counts(1)
     print(f"# {steps} pauses; {seen}")
-    assert steps > 5 and counts["pauses"] >= steps and counts["is_running"], counts
-    assert int(seen["received"]) > 0 and seen["opens"] == "1", seen
+    assert counts["pauses"] >= steps and counts["is_running"], counts
+    assert seen["opens"] <= seen["programs"], seen
     unload(lab)
 
 
@@ -184,11 +189,11 @@ def unbinds_under_traffic():
         lab.ndis(("BIND", "ADD")[number % 2], 1)
         settle(lab)
 
-    steps, seen = flood(lab, 1, go, 0.1)
+    steps, seen = flood(lab, 1, go, 0.1, lambda steps, seen: steps > 3 and seen["received"] and
+                        seen["opens"] > seen["programs"])
     counts = lab.ndis_counts(1)
     print(f"# {steps} unbinds; {seen}")
-    assert steps > 3 and counts["unbinds"] == steps, counts
-    assert int(seen["received"]) > 0 and int(seen["opens"]) > 1, seen
+    assert counts["unbinds"] == steps, counts
     unload(lab)
 
 
@@ -215,7 +220,7 @@ def everything_under_traffic():
                            drops_every=chance.choice((0, 4)),
                            unbinds_running=chance.randrange(2))
 
-    steps, seen = flood(lab, 1, shake, 0.005)
+    steps, seen = flood(lab, 1, shake, 0.005, lambda steps, _: steps > 0)
     print(f"# {steps} events; {seen}")
     lab.ndis("RESET", 1)
     # A bind under way may fail yet: a request of it has, before the reset.
