@@ -35,6 +35,7 @@ from pathlib import Path
 GROUP = "VckLab"
 TEMPLATE = "wine-prefix-"
 CRASH_LOG = "crash.log"
+PATIENCE_S = 300  # with anything, on a busy machine
 VERIFIER = "vckverify"
 SUPPLY = "supply"
 FINDING_MARK = "VCKVERIFY "
@@ -65,7 +66,7 @@ REGISTRY = r"""Windows Registry Editor Version 5.00
 "Debugger"="C:\\windows\\system32\\cmd.exe /c C:\\windows\\system32\\winedbg.exe --auto %ld %ld >> C:\\crash.log 2>&1"
 
 [HKEY_LOCAL_MACHINE\System\CurrentControlSet\Control]
-"ServicesPipeTimeout"="30000"
+"ServicesPipeTimeout"="300000"
 """
 # Wine's own drivers of input devices are of no use here, and their process, on a busy machine, may
 # be asked for devices before it is ready, and crash: they are not loaded.
@@ -319,7 +320,7 @@ class Lab:
             try:
                 done = subprocess.run(command, env=self._environment(), stdin=subprocess.DEVNULL,
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                      timeout=180, check=False, preexec_fn=place_by_rule)
+                                      timeout=2 * PATIENCE_S, check=False, preexec_fn=place_by_rule)
             except subprocess.TimeoutExpired:
                 raise LabError(f"{' '.join(command)} does not end") from None
             # Without a server there is nothing to kill.
@@ -337,7 +338,7 @@ class Lab:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
                 preexec_fn=begin_child, cwd=self.directory)
         self._answers = b""
-        self._read_answer("start the session", 60)
+        self._read_answer("start the session", PATIENCE_S)
         if self.is_verifying:
             self.set_registry(rf"SYSTEM\CurrentControlSet\Services\{VERIFIER}", "Checks",
                               int(self.is_verifying != SUPPLY))
@@ -348,7 +349,7 @@ class Lab:
         if self.prefix.exists():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 for option in ("-k", "-w"):
-                    subprocess.run([self.wineserver, option], env=self._environment(), timeout=30,
+                    subprocess.run([self.wineserver, option], env=self._environment(), timeout=120,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL, check=False)
         if self.session:
@@ -388,7 +389,7 @@ class Lab:
         code, status = (int(words[1]), int(words[-1].partition("=")[2] or "0", 16))
         raise DriverError(f"{what}: {' '.join(words[2:-1])}", code, status)
 
-    def command(self, *words, seconds=60):
+    def command(self, *words, seconds=PATIENCE_S):
         """One of vckload's commands, in the session: the words of its answer."""
         if not self.session:
             raise LabError("no session")
@@ -402,7 +403,7 @@ class Lab:
 
     # ---- drivers and programs ----
 
-    def load(self, name, path=None, seconds=60):
+    def load(self, name, path=None, seconds=PATIENCE_S):
         """Loads NAME.sys from the build directory, or from path, into the group; DriverEntry has
         succeeded when this returns."""
         source = self.find(path or f"{name}.sys")
@@ -413,13 +414,13 @@ class Lab:
                      seconds=seconds)
         self.loaded.append(name)
 
-    def unload(self, name, seconds=60):
+    def unload(self, name, seconds=PATIENCE_S):
         """Stops the driver (DriverUnload has run when this returns) and deletes its service."""
         self.command("unload", name, seconds=seconds)
         if name in self.loaded:
             self.loaded.remove(name)
 
-    def ioctl(self, device, code, data=b"", out_bytes=0, seconds=60):
+    def ioctl(self, device, code, data=b"", out_bytes=0, seconds=PATIENCE_S):
         r"""DeviceIoControl on \\.\device: the bytes it returned, or DriverError."""
         answer = self.command("ioctl", device, code, out_bytes, *([data.hex()] if data else []),
                               seconds=seconds)
@@ -440,7 +441,7 @@ class Lab:
                                 stderr=subprocess.PIPE, start_new_session=True,
                                 preexec_fn=begin_child)
 
-    def run(self, program, *arguments, seconds=60, check=True, data=None, cwd=None):
+    def run(self, program, *arguments, seconds=PATIENCE_S, check=True, data=None, cwd=None):
         """Runs a program of the build directory (or a path, or, without one, a system command), in
         the lab's directory or in cwd."""
         process = self.start_program(program, *arguments, cwd=cwd)

@@ -24,7 +24,7 @@ def assert_nothing_left(lab):
 
 def run_tests(lab):
     lab.load("nettest")
-    out = lab.ioctl("nettest", RUN_TESTS, out_bytes=1 << 16, seconds=180).decode()
+    out = lab.ioctl("nettest", RUN_TESTS, out_bytes=1 << 16, seconds=600).decode()
     lab.unload("nettest")
     return out.splitlines()
 

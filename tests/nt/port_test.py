@@ -4,6 +4,7 @@
 and unloaded with nothing left; once by itself and once under the verifier, where levels show."""
 import re
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -24,6 +25,7 @@ MISUSES = (
     "called at DISPATCH, allowed up to APC",
 )
 CYCLES = 100
+PATIENCE_S = 120
 LEFT = re.compile(r"vck: error: .* left$")
 
 
@@ -57,9 +59,11 @@ def load_and_unload(lab):
     for _ in range(CYCLES):
         lab.load("porttest")
         lab.unload("porttest")
-    after = count_threads(lab)
-    # The system's own pools of threads breathe.
-    assert after <= before + 3, f"{before} threads before {CYCLES} cycles, {after} after"
+    # The system's own pools of threads breathe, the longer the busier it is.
+    end = time.monotonic() + PATIENCE_S
+    while (after := count_threads(lab)) > before + 3:
+        assert time.monotonic() < end, f"{before} threads before {CYCLES} cycles, {after} after"
+        time.sleep(0.1)
     lab.unload("porttest_stays")
     assert_nothing_left(lab)
 
@@ -86,7 +90,7 @@ def stop_at_misuse(lab, misuses):
 
 def run_checks(lab):
     lab.load("porttest")
-    out = lab.ioctl("porttest", RUN_CHECKS, out_bytes=1 << 16, seconds=180).decode()
+    out = lab.ioctl("porttest", RUN_CHECKS, out_bytes=1 << 16, seconds=600).decode()
     lab.unload("porttest")
     assert_nothing_left(lab)
     return out.splitlines()

@@ -82,7 +82,7 @@ class Client:
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
         try:
-            self.process.wait(10)
+            self.process.wait(60)
         except Exception:  # pylint: disable=broad-except
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -101,7 +101,7 @@ class Client:
         line, self.buffer = self.buffer.split(b"\n", 1)
         return line.decode(errors="replace").rstrip("\r")
 
-    def call(self, verb, seconds=120, **words):
+    def call(self, verb, seconds=300, **words):
         """The lines of the answer as a dictionary; `driver`, which may repeat, is a list."""
         command = "\t".join([verb, *(f"{name}={value}" for name, value in words.items()
                                      if value is not None)])
@@ -329,7 +329,7 @@ class Background:
         return self.value
 
 
-def wait_until(condition, seconds=60):
+def wait_until(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
