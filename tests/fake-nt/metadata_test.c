@@ -28,7 +28,7 @@ static int tear_down(void **state) VCK_NO_ANALYSIS
 }
 
 /* Through a handle with this access, and with so much room for the answer. */
-static uint32_t ask(struct driver_fixture *f, struct driver_call *call, ACCESS_MASK access,
+static uint32_t ask(struct driver_fixture *f, struct fake_call *call, ACCESS_MASK access,
                     const struct vck_msg_metadata_request *request,
                     uint32_t room_bytes) VCK_CAN_WAIT
 {
@@ -41,14 +41,14 @@ static uint32_t ask(struct driver_fixture *f, struct driver_call *call, ACCESS_M
                      VCK_OK);
     assert_int_equal(driver_open(f, &file, access), STATUS_SUCCESS);
     driver_send(f, call, &file, VCK_CODE_READ_METADATA, (uint32_t)bytes, room_bytes);
-    status = driver_await(call);
+    status = fake_call_await(call);
     driver_close(f, &file);
     assert_true(call->information <= room_bytes);
     assert_true(status == 0 || call->information == 0);
     return status;
 }
 
-static uint32_t read_at(struct driver_fixture *f, struct driver_call *call, const char *path,
+static uint32_t read_at(struct driver_fixture *f, struct fake_call *call, const char *path,
                         uint64_t offset_bytes, uint32_t size_bytes) VCK_CAN_WAIT
 {
     const struct vck_msg_metadata_request request = {
@@ -58,7 +58,7 @@ static uint32_t read_at(struct driver_fixture *f, struct driver_call *call, cons
 }
 
 /* What is data reads as zeroes, the rest is what is on the disk. */
-static void expect_answer(const struct driver_fixture *f, struct driver_call *call,
+static void expect_answer(const struct driver_fixture *f, struct fake_call *call,
                           uint64_t offset_bytes, uint32_t size_bytes)
 {
     struct vck_msg_metadata_response answer;
@@ -73,7 +73,7 @@ static void expect_answer(const struct driver_fixture *f, struct driver_call *ca
                          offset_bytes + i < DATA_BYTES ? 0 : f->disk->data[offset_bytes + i]);
 }
 
-static void read_all(struct driver_fixture *f, struct driver_call *call) VCK_CAN_WAIT
+static void read_all(struct driver_fixture *f, struct fake_call *call) VCK_CAN_WAIT
 {
     const uint32_t piece_bytes = VCK_MSG_METADATA_BYTES_MAX;
 
@@ -92,7 +92,7 @@ static void read_all(struct driver_fixture *f, struct driver_call *call) VCK_CAN
 static void metadata_and_no_data(void **state) VCK_NO_ANALYSIS
 {
     struct driver_fixture *f = *state;
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     assert_int_equal(driver_prepare(f, "D:", false), 0);
     read_all(f, call);
@@ -109,7 +109,7 @@ static void no_volume(void **state) VCK_NO_ANALYSIS
     static const char *const paths[] = {"D:", "\\Device\\FakeDisk", "E:", "\\Device\\Nothing"};
     const uint32_t not_found = vck_status_to_nt(VCK_NOT_FOUND);
     struct driver_fixture *f = *state;
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     for (size_t i = 0; i < VCK_ARRAY_COUNT(paths); i++)
         assert_int_equal(read_at(f, call, paths[i], 0, SECTOR), not_found);
@@ -143,7 +143,7 @@ static void wrong_lengths(void **state) VCK_NO_ANALYSIS
         {UINT64_MAX - SECTOR + 1, SECTOR, VCK_OUT_OF_RANGE},
     };
     struct driver_fixture *f = *state;
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     assert_int_equal(driver_prepare(f, "D:", false), 0);
     for (size_t i = 0; i < VCK_ARRAY_COUNT(cases); i++)
@@ -158,7 +158,7 @@ static void wrong_buffers(void **state) VCK_NO_ANALYSIS
     const struct vck_msg_metadata_request request = {
         .volume_path = "D:", .offset_bytes = DATA_BYTES, .size_bytes = SECTOR};
     struct driver_fixture *f = *state;
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
     struct file_object file;
     size_t whole_bytes;
     ULONG_PTR exact_bytes;
@@ -180,7 +180,7 @@ static void wrong_buffers(void **state) VCK_NO_ANALYSIS
         if (cut_bytes == whole_bytes)
             break;
         driver_send(f, call, &file, VCK_CODE_READ_METADATA, cut_bytes, sizeof(call->buffer));
-        assert_int_equal(driver_await(call), vck_status_to_nt(VCK_INVALID_DATA));
+        assert_int_equal(fake_call_await(call), vck_status_to_nt(VCK_INVALID_DATA));
         assert_int_equal(call->information, 0);
     }
     driver_close(f, &file);
@@ -194,7 +194,7 @@ static void who_may_ask(void **state) VCK_NO_ANALYSIS
         .volume_path = "D:", .offset_bytes = DATA_BYTES, .size_bytes = SECTOR};
     const uint32_t denied = vck_status_to_nt(VCK_PERMISSION_DENIED);
     struct driver_fixture *f = *state;
-    struct driver_call *call = calloc(1, sizeof(*call));
+    struct fake_call *call = calloc(1, sizeof(*call));
 
     assert_int_equal(driver_prepare(f, "D:", false), 0);
     assert_int_equal(ask(f, call, FILE_READ_DATA, &request, sizeof(call->buffer)), denied);
