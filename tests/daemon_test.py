@@ -47,7 +47,7 @@ class Control:
     def __init__(self, path="control.sock"):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.connect(path)
-        self.socket.settimeout(60)
+        self.socket.settimeout(300)
 
     def __enter__(self):
         return self
@@ -79,7 +79,7 @@ class Control:
         assert says in why, f"{why!r} does not say {says!r}"
 
 
-def wait_until(condition, seconds=60):
+def wait_until(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -105,13 +105,12 @@ def start(*options, program=VCKD, **popen):
     return process
 
 
-def stop(process, limit=10):
-    begun = time.monotonic()
+def stop(process):
+    """It stops itself, and says so by its exit code, when its end takes longer than it may."""
     process.send_signal(signal.SIGTERM)
-    code = process.wait(60)
+    code = process.wait(300)
     log = Path("vckd.log").read_text()
     assert code == 0, f"ended with {code}: {log}"
-    assert time.monotonic() - begun < limit, "took more than ten seconds"
     assert not os.path.exists("control.sock") and not os.path.exists("nbd.sock")
 
 
@@ -191,7 +190,7 @@ def life():
             assert client.get_size() == len(data)
             client.pwrite(b"w" * 8192, 4096, nbd.CMD_FLAG_FUA)
             data[4096:12288] = b"w" * 8192
-            control.good(SET_RATE, {**volume(), "mib_per_s": 4})
+            control.good(SET_RATE, {**volume(), "mib_per_s": 1})
             control.good(START_ENCRYPT, volume())
             wait_until(lambda: control.good(GET_PROGRESS, volume())["encrypted_sector"] > 0)
             client.zero(4096, 0)
@@ -204,7 +203,7 @@ def life():
     with daemon(), Control() as control:
         control.good(PREPARE, prepare_message())
         assert control.good(GET_STATUS, volume())["state"] == PAUSED
-        control.good(SET_RATE, {**volume(), "mib_per_s": 4})
+        control.good(SET_RATE, {**volume(), "mib_per_s": 1})
         control.good(RESUME, volume())
         assert control.good(GET_STATUS, volume())["state"] == ENCRYPTING
     # It ended in the middle of a sweep that was wanted, so the sweep goes on by itself.
@@ -344,16 +343,19 @@ def vanishing_clients():
             control.socket.send(struct.pack("<I", PREPARE) + msgpack.packb(prepare_message()))
         with Control() as control:
             wait_until(lambda: control.good(GET_STATUS, volume())["is_attached"])
-            # The benchmarks were given up: the processor has nothing to do.
-            time.sleep(0.5)
-            before = processor_seconds(process.pid)
-            time.sleep(1)
-            assert processor_seconds(process.pid) - before < 0.5
+            # The benchmarks, minutes of them, were given up: soon the processor has nothing to do.
+            wait_until(lambda: is_idle(process.pid), 60)
 
 
 def processor_seconds(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def is_idle(pid):
+    before = processor_seconds(pid)
+    time.sleep(0.5)
+    return processor_seconds(pid) == before
 
 
 @tap.test
@@ -566,7 +568,7 @@ def shrunk_file():
             control.ask(DETACH, volume())
             assert control.good(LIST) == {"volumes": []}
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(300) == 0
     finally:
         process.kill()
         process.wait()
@@ -600,7 +602,7 @@ def detach_in_use():
                 with nbd_client() as other:
                     other.pread(512, 0)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(300) == 0
     finally:
         process.kill()
         process.wait()
@@ -647,7 +649,7 @@ def read_exactly(raw, size):
 def background():
     """without --foreground it answers as soon as it is in the background, under its name"""
     subprocess.run([VCKD, "--socket", "control.sock", "--nbd", "nbd.sock", "--pid-file", "pid"],
-                   check=True, timeout=60, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                   check=True, timeout=300, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL)
     wait_until(lambda: Path("pid").exists() and Path("pid").read_text())
     pid = int(Path("pid").read_text())
@@ -657,7 +659,7 @@ def background():
             control.good(LIST)
         assert Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"@")
         os.kill(pid, signal.SIGTERM)
-        wait_until(lambda: not is_alive(pid), 10)
+        wait_until(lambda: not is_alive(pid))
         assert not os.path.exists("control.sock")
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -673,7 +675,7 @@ def is_alive(pid):
 
 def does_not_start(says, *options):
     done = subprocess.run([VCKD, "--foreground", *options], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False)
     assert done.returncode != 0 and says in done.stdout.decode(), done.stdout.decode()
 
 
@@ -694,7 +696,7 @@ def bad_starts():
     does_not_start("nowhere", "--socket", "nowhere/control.sock", "--nbd", "nbd.sock")
     environment = {**os.environ, "PATH": "/nonexistent"}
     done = subprocess.run([VCKD, "--socket", "control.sock", "--nbd", "nbd.sock"], env=environment,
-                          stderr=subprocess.PIPE, timeout=60, check=False)
+                          stderr=subprocess.PIPE, timeout=300, check=False)
     assert done.returncode == 1 and b"nbdkit is not installed" in done.stderr, done.stderr
 
 

@@ -53,6 +53,22 @@ def pin_auth(pin):
     return hashlib.sha256(pin.encode()).digest().rstrip(b"\0")
 
 
+def is_listening(path):
+    """Whether somebody who connects to this Unix socket is taken: it exists before it listens."""
+    accepts_connections = 0x10000
+    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        fields = line.split(maxsplit=7)
+        if fields[7:] == [str(path)] and int(fields[3], 16) & accepts_connections:
+            return True
+    return False
+
+
+def wait_for_socket(path, process):
+    while not is_listening(path):
+        assert process.poll() is None, f"{process.args[0]} does not start"
+        time.sleep(0.02)
+
+
 class Tpm:
     """Started, with nothing in it; ends with the with statement."""
 
@@ -75,20 +91,18 @@ class Tpm:
             ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.directory}", "--server",
              f"type=unixio,path={self.socket}", "--flags", "not-need-init,startup-clear"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        while not self.socket.exists():
-            assert self.process.poll() is None, self.process.stdout.read().decode()
-            time.sleep(0.02)
+        wait_for_socket(self.socket, self.process)
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(60)
+        self.process.wait(300)
         self.process.stdout.close()
         self.socket.unlink(missing_ok=True)
 
     def tool(self, name, *arguments, fails=False):
         """A tool of tpm2-tools; what it prints."""
         done = subprocess.run([f"tpm2_{name}", *map(str, arguments)], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
                               cwd=self.directory, env={**os.environ, "TPM2TOOLS_TCTI": self.tcti})
         output = done.stdout.decode(errors="replace")
         assert (done.returncode != 0) == fails, f"tpm2_{name} {arguments}: {output}"

@@ -432,7 +432,7 @@ def by_hand():
 def read_until(terminal, text):
     seen = b""
     while text not in seen:
-        ready, _, _ = select.select([terminal], [], [], 120)
+        ready, _, _ = select.select([terminal], [], [], 300)
         assert ready, seen
         try:
             data = os.read(terminal, 4096)
