@@ -25,10 +25,11 @@
 enum {
     WORDS_MAX = 8,
     LINE_BYTES = 4 << 20,
-    STOP_WAIT_MS = 10000,
+    STOP_WAIT_MS = 300000,
     STOP_POLL_MS = 2,
-    START_TRIES = 5,
+    START_TRIES = 100,
     START_RETRY_MS = 200,
+    NO_REQUEST = 0x0022fffc, /* that a driver would know */
 };
 
 /* Declared by winternl.h only for some targets. */
@@ -134,9 +135,36 @@ static bool run_load(int word_count, char **words)
     return is_ok;
 }
 
+static bool is_answered(HANDLE device)
+{
+    DWORD out_bytes;
+    return !DeviceIoControl(device, NO_REQUEST, NULL, 0, NULL, 0, &out_bytes, NULL) &&
+           GetLastError() == ERROR_INVALID_FUNCTION;
+}
+
+/*
+ * Wine tells a driver of a handle that was closed some time later, on the one thread that has all
+ * requests of programs to the group in their order, and does not mind whether the driver is being
+ * unloaded. So another request goes there first, to the verifier. Its handle stays open, and opens
+ * anew for a verifier that was loaded anew.
+ */
+static void let_closes_end(void)
+{
+    static HANDLE device = INVALID_HANDLE_VALUE;
+    if (device != INVALID_HANDLE_VALUE && is_answered(device))
+        return;
+    if (device != INVALID_HANDLE_VALUE)
+        CloseHandle(device);
+    device = CreateFileA("\\\\.\\VckVerify", GENERIC_READ | GENERIC_WRITE,
+                         FILE_SHARE_READ | FILE_SHARE_WRITE, NULL, OPEN_EXISTING, 0, NULL);
+    if (device != INVALID_HANDLE_VALUE)
+        (void)is_answered(device);
+}
+
 static bool stop_service(SC_HANDLE service)
 {
     SERVICE_STATUS status;
+    let_closes_end();
     if (!ControlService(service, SERVICE_CONTROL_STOP, &status))
         return fail("stop service");
     return wait_for_stop(service) || fail("wait for the service to stop");
