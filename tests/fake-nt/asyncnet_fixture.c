@@ -119,7 +119,7 @@ struct message_load asyncnet_load(uint64_t connections, uint64_t concurrency, ui
     return (struct message_load){
         .connections = connections,
         .concurrency = concurrency,
-        .timeout_ms = 60000,
+        .timeout_ms = 600000,
         .port = port,
         .address = "127.0.0.1",
         .path = "/",

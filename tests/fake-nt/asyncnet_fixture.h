@@ -75,7 +75,7 @@ void server_stop(struct server *server);
 uint16_t server_port(const struct server *server);
 /* Connections accepted, and those that are open. */
 uint64_t server_accepted(const struct server *server);
-/* A port nobody listens on. */
-uint16_t server_unused_port(void);
+/* A port nobody listens on, and no connection gets as its own while the socket is open. */
+int server_bind_only(uint16_t *ret_port);
 
 #endif

@@ -26,7 +26,7 @@ struct server {
 static const char reply[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 static const char half[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe";
 
-static int listen_on_any_port(uint16_t *ret_port)
+static int bind_any_port(uint16_t *ret_port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(address);
@@ -39,12 +39,9 @@ static int listen_on_any_port(uint16_t *ret_port)
     return fd;
 }
 
-uint16_t server_unused_port(void)
+int server_bind_only(uint16_t *ret_port)
 {
-    uint16_t port;
-
-    close(listen_on_any_port(&port));
-    return port;
+    return bind_any_port(ret_port);
 }
 
 static void drop(struct server *server, int fd)
@@ -155,7 +152,7 @@ struct server *server_start(enum server_fate fate)
     raise_descriptor_limit();
     server->fate = fate;
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    server->listener = listen_on_any_port(&server->port);
+    server->listener = bind_any_port(&server->port);
     assert_int_equal(listen(server->listener, 65535), 0);
     assert_int_equal(pipe(server->stop), 0);
     watch(server, server->stop[0]);

@@ -6,7 +6,7 @@
 #include "fake_nt_internal.h"
 #include "tools/nt-verifier/ndis_model.h"
 
-enum { WORKERS = 3, SETTLE_MS = 20000 };
+enum { WORKERS = 3, SETTLE_MS = 300000 };
 
 static struct {
     pthread_mutex_t lock;

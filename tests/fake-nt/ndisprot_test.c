@@ -357,7 +357,8 @@ static void adapters_come_and_go_under_traffic(void **state) VCK_CAN_WAIT
         assert_int_equal(
             vck_thread_create(program, (void *)i, VCK_THREAD_NORMAL, "program", &threads[i]),
             VCK_OK);
-    for (uint32_t n = 1; n <= EVENTS; n++) {
+    /* Until a frame has come through, too. */
+    for (uint32_t n = 1; n <= EVENTS || __atomic_load_n(&frames_read, __ATOMIC_RELAXED) == 0; n++) {
         shake(n);
         vck_thread_sleep(n % 8 ? 200000 : 5000000);
     }
@@ -366,7 +367,6 @@ static void adapters_come_and_go_under_traffic(void **state) VCK_CAN_WAIT
         fake_ndis_do(NDIS_RESET, i);
     for (size_t i = 0; i < PROGRAMS; i++)
         vck_thread_join(threads[i]);
-    assert_true(frames_read > 0);
     unload();
 }
 
