@@ -151,6 +151,7 @@ static void call_event(struct ndis_binding *binding, size_t kind)
         binding->run = kind == NDIS_EVENT_PAUSE ? NDIS_PAUSING : NDIS_RESTARTING;
     }
     NDIS_HANDLE context = binding->context;
+    binding->event_calls++;
     begin_call(binding, &call,
                (const void *)(uintptr_t)binding->protocol->handlers.NetPnPEventHandler,
                "NetPnPEventHandler", PASSIVE_LEVEL);
@@ -159,6 +160,8 @@ static void call_event(struct ndis_binding *binding, size_t kind)
     end_call(binding, &call);
     if (status != NDIS_STATUS_PENDING)
         ndis_answer_event(binding, kind, status);
+    binding->event_calls--;
+    ndis_platform_changed();
     ndis_forget_binding(binding);
 }
 
@@ -243,7 +246,8 @@ static uint32_t find_jobs(const struct ndis_binding *binding)
     if (binding->life == NDIS_BOUND && binding->opening == NDIS_CLOSED && binding->must_go &&
         !binding->is_gone)
         jobs |= NDIS_JOB_UNBIND;
-    return jobs;
+    /* A binding hears of one thing after the other; only what it answers later overlaps. */
+    return binding->event_calls ? jobs & ~(uint32_t)NDIS_JOB_UNBIND : jobs;
 }
 
 static void do_job(struct ndis_binding *binding, uint32_t job)

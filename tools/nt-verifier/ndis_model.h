@@ -142,6 +142,7 @@ struct ndis_binding {
     NDIS_HANDLE *handle_place; /* where an open that is under way puts the handle */
     uint32_t uses;             /* calls that have to end before a close does */
     uint32_t calls;            /* all of them: before the binding can go */
+    uint32_t event_calls;      /* of NetPnPEventHandler: before it is unbound */
     uint8_t life, opening, run;
     bool owes_bind;     /* BindAdapterHandlerEx is still to be called */
     bool is_gone;       /* answered for good */
