@@ -307,8 +307,10 @@ static void a_stalled_peer_is_given_up(void **state) VCK_CAN_WAIT
     assert_status(vck_socket_connect(scene.fresh, &scene.full.address), VCK_TIMEOUT);
     /* The connection itself is as it was. */
     assert_ok(vck_socket_send_all(scene.server, "late", 4));
+    assert_ok(vck_socket_set_option(scene.client, VCK_SOCKET_RECV_TIMEOUT_NS, 600000 * MS));
     assert_ok(vck_socket_recv_exact(scene.client, got, 4));
     assert_memory_equal(got, "late", 4);
+    assert_ok(vck_socket_set_option(scene.client, VCK_SOCKET_RECV_TIMEOUT_NS, 5 * MS));
     assert_status(vck_socket_recv(scene.client, got, 4, &size_bytes), VCK_TIMEOUT);
     end_scene(&scene);
 }

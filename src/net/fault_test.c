@@ -17,7 +17,7 @@ static vck_status exchange(struct vck_network *network, struct vck_listener *lis
     char got[4];
     vck_status status = vck_socket_create(network, VCK_SOCKET_STREAM, VCK_ADDRESS_IPV4, &client);
     if (status == VCK_OK)
-        status = vck_socket_set_option(client, VCK_SOCKET_RECV_TIMEOUT_NS, 10000 * MS);
+        status = vck_socket_set_option(client, VCK_SOCKET_RECV_TIMEOUT_NS, 600000 * MS);
     if (status == VCK_OK)
         status = vck_socket_connect(client, &listener->address);
     if (status == VCK_OK)
