@@ -3,8 +3,8 @@
 
 #define TAG_SEND              'nDTV'
 #define MS_100NS              10000ll
-#define WAIT_AFTER_CANCEL_MS  20000
-#define TIMEOUT_DEFAULT_MS    30000
+#define WAIT_AFTER_CANCEL_MS  300000
+#define TIMEOUT_DEFAULT_MS    300000
 #define NAME_BYTES_MAX        512u
 #define FILE_OBJECT_TYPE_CODE 5
 
