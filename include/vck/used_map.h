@@ -21,6 +21,12 @@ VCK_BEGIN_DECLS
 #define VCK_USED_GRANULE_BYTES    65536u
 #define VCK_USED_GAP_GRANULES_MIN 16u
 
+/* As somebody outside tells it: any bytes of the data region. */
+struct vck_used_range {
+    uint64_t offset_bytes;
+    uint64_t size_bytes;
+};
+
 /* All in sectors of the data region. */
 struct vck_used_map {
     uint64_t *words; /* bits, set: used */

@@ -17,6 +17,7 @@
 #include "vck/object.h"
 #include "vck/provider.h"
 #include "vck/status.h"
+#include "vck/used_map.h"
 
 VCK_BEGIN_DECLS
 
@@ -159,12 +160,14 @@ VCK_CHECKED vck_status vck_volume_resume(struct vck_volume *volume) VCK_CAN_WAIT
  * encrypts whatever it finds. granule_bytes: as for vck_used_map_init.
  *
  * begin, start: as vck_volume_start; begin also BUSY (the sweep is stuck in a batch), NO_MEMORY.
- * add, start: NOT_FOUND, the recording is not the current one. add: OUT_OF_RANGE. PASSIVE.
+ * add, start: NOT_FOUND, the recording is not the current one. add: OUT_OF_RANGE, one of the ranges
+ * does not lie in the data, and none is added. PASSIVE.
  */
 VCK_CHECKED vck_status vck_volume_used_begin(struct vck_volume *volume, uint32_t granule_bytes,
                                              uint64_t *ret_recording) VCK_CAN_WAIT;
 VCK_CHECKED vck_status vck_volume_used_add(struct vck_volume *volume, uint64_t recording,
-                                           uint64_t offset_bytes, uint64_t size_bytes) VCK_CAN_WAIT;
+                                           const struct vck_used_range *ranges,
+                                           size_t count) VCK_CAN_WAIT;
 VCK_CHECKED vck_status vck_volume_used_start(struct vck_volume *volume,
                                              uint64_t recording) VCK_CAN_WAIT;
 /*

@@ -39,36 +39,27 @@ vck_status control_record_used(struct control_request *r, const void *message)
     return status ? status : control_respond(r, &response);
 }
 
-/* All of them are good, or none is added. */
-static vck_status check_ranges(struct control_request *r, const struct vck_volume *volume,
-                               struct vck_bytes ranges)
-{
-    uint64_t data_bytes = vck_volume_data_sectors(volume) * vck_volume_sector_size_bytes(volume);
-
-    if (ranges.size_bytes % VCK_MSG_RANGE_BYTES)
-        return control_explain(&r->why, VCK_INVALID_DATA,
-                               "ranges has %u bytes, which is not a multiple of %u",
-                               (uint64_t)ranges.size_bytes, (uint64_t)VCK_MSG_RANGE_BYTES);
-    for (size_t at = 0; at < ranges.size_bytes; at += VCK_MSG_RANGE_BYTES) {
-        uint64_t offset_bytes = vck_load_le64(ranges.data + at);
-
-        if (offset_bytes > data_bytes ||
-            vck_load_le64(ranges.data + at + 8) > data_bytes - offset_bytes)
-            return VCK_OUT_OF_RANGE;
-    }
-    return VCK_OK;
-}
-
 static vck_status add_ranges(struct control_request *r, struct vck_volume *volume,
                              const struct vck_msg_used_request *request) VCK_CAN_WAIT
 {
-    vck_status status = check_ranges(r, volume, request->ranges);
+    size_t count = request->ranges.size_bytes / VCK_MSG_RANGE_BYTES;
+    struct vck_used_range *ranges;
+    vck_status status;
 
-    for (size_t at = 0; at < request->ranges.size_bytes && status == VCK_OK;
-         at += VCK_MSG_RANGE_BYTES)
-        status = vck_volume_used_add(volume, request->recording,
-                                     vck_load_le64(request->ranges.data + at),
-                                     vck_load_le64(request->ranges.data + at + 8));
+    if (request->ranges.size_bytes % VCK_MSG_RANGE_BYTES)
+        return control_explain(&r->why, VCK_INVALID_DATA,
+                               "ranges has %u bytes, which is not a multiple of %u",
+                               (uint64_t)request->ranges.size_bytes, (uint64_t)VCK_MSG_RANGE_BYTES);
+    ranges = vck_alloc(VCK_MAX(count, 1u) * sizeof *ranges, VCK_TAG('V', 'u', 's', 'r'));
+    if (!ranges)
+        return VCK_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *at = request->ranges.data + i * VCK_MSG_RANGE_BYTES;
+
+        ranges[i] = (struct vck_used_range){vck_load_le64(at), vck_load_le64(at + 8)};
+    }
+    status = vck_volume_used_add(volume, request->recording, ranges, count);
+    vck_free(ranges);
     return status;
 }
 

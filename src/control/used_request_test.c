@@ -122,6 +122,26 @@ static void refuses_what_does_not_fit(void **state)
     assert_int_equal(status_of(host).encrypted_sector, 0);
 }
 
+static void adds_nothing_without_memory(void **state)
+{
+    static const uint64_t ranges[] = {0, 1};
+    struct test_host *host = *state;
+    uint64_t recording;
+    uint32_t nt = 1;
+    uint64_t nth = 0;
+
+    test_make_volume(host, 0);
+    attach(host);
+    recording = record(host);
+    while (nt) {
+        vck_alloc_fail_nth(++nth);
+        nt = add(host, recording, ranges, sizeof(ranges));
+        vck_alloc_fail_nth(0);
+        assert_true(nt == 0 || nt == vck_status_to_nt(VCK_NO_MEMORY));
+    }
+    assert_true(nth > 1);
+}
+
 static void a_reader_may_not(void **state)
 {
     struct test_host *host = *state;
@@ -142,6 +162,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(starts_what_was_recorded, test_host_set_up,
                                         test_host_tear_down),
         cmocka_unit_test_setup_teardown(refuses_what_does_not_fit, test_host_set_up,
+                                        test_host_tear_down),
+        cmocka_unit_test_setup_teardown(adds_nothing_without_memory, test_host_set_up,
                                         test_host_tear_down),
         cmocka_unit_test_setup_teardown(a_reader_may_not, test_host_set_up, test_host_tear_down),
     };

@@ -258,6 +258,14 @@ static uint64_t record(struct fixture *f) VCK_CAN_WAIT
     return recording;
 }
 
+static vck_status add_one(struct fixture *f, uint64_t recording, uint64_t offset_bytes,
+                          uint64_t size_bytes) VCK_CAN_WAIT
+{
+    const struct vck_used_range range = {offset_bytes, size_bytes};
+
+    return vck_volume_used_add(f->volume, recording, &range, 1);
+}
+
 static void add_content(struct fixture *f, uint64_t recording) VCK_CAN_WAIT
 {
     for (uint64_t granule = 0; granule < GRANULES; granule++) {
@@ -265,9 +273,7 @@ static void add_content(struct fixture *f, uint64_t recording) VCK_CAN_WAIT
             continue;
         memset(f->used + granule * GRANULE / SECTOR, 1, GRANULE / SECTOR);
         /* A part of a granule stands for all of it. */
-        assert_int_equal(
-            vck_volume_used_add(f->volume, recording, granule * GRANULE + 100, GRANULE - 200),
-            VCK_OK);
+        assert_int_equal(add_one(f, recording, granule * GRANULE + 100, GRANULE - 200), VCK_OK);
     }
 }
 
@@ -422,6 +428,30 @@ static void another_attachment_encrypts_the_rest(void **state) VCK_CAN_WAIT
     end(&f);
 }
 
+static void all_ranges_are_added_or_none(void **state) VCK_CAN_WAIT
+{
+    struct vck_used_range ranges[] = {{0, GRANULE}, {40 * GRANULE, 1}, {DATA_BYTES - 1, 2}};
+    struct fixture f;
+    uint64_t recording;
+
+    (void)state;
+    begin(&f, 0, 2, false);
+    recording = record(&f);
+    assert_int_equal(vck_volume_used_add(f.volume, recording, ranges, 3), VCK_OUT_OF_RANGE);
+    assert_int_equal(vck_volume_used_start(f.volume, recording), VCK_OK);
+    run_sweep(&f);
+    assert_int_equal(query(&f).skipped_sectors, SECTORS);
+    assert_int_equal(vck_volume_start(f.volume, VCK_DECRYPTING), VCK_OK);
+    run_sweep(&f);
+    recording = record(&f);
+    ranges[2].size_bytes = 1;
+    assert_int_equal(vck_volume_used_add(f.volume, recording, ranges, 3), VCK_OK);
+    assert_int_equal(vck_volume_used_start(f.volume, recording), VCK_OK);
+    run_sweep(&f);
+    assert_int_equal(query(&f).skipped_sectors, SECTORS - 3 * GRANULE / SECTOR);
+    end(&f);
+}
+
 static void only_the_last_recording_counts(void **state) VCK_CAN_WAIT
 {
     struct fixture f;
@@ -430,16 +460,17 @@ static void only_the_last_recording_counts(void **state) VCK_CAN_WAIT
 
     (void)state;
     begin(&f, 0, 2, false);
-    assert_int_equal(vck_volume_used_add(f.volume, 0, 0, SECTOR), VCK_NOT_FOUND);
+    assert_int_equal(add_one(&f, 0, 0, SECTOR), VCK_NOT_FOUND);
     assert_int_equal(vck_volume_used_start(f.volume, 0), VCK_NOT_FOUND);
     first = record(&f);
     second = record(&f);
     assert_true(first != second);
-    assert_int_equal(vck_volume_used_add(f.volume, first, 0, SECTOR), VCK_NOT_FOUND);
+    assert_int_equal(add_one(&f, first, 0, SECTOR), VCK_NOT_FOUND);
     assert_int_equal(vck_volume_used_start(f.volume, first), VCK_NOT_FOUND);
-    assert_int_equal(vck_volume_used_add(f.volume, second, DATA_BYTES, 1), VCK_OUT_OF_RANGE);
-    assert_int_equal(vck_volume_used_add(f.volume, second, 512, UINT64_MAX), VCK_OUT_OF_RANGE);
-    assert_int_equal(vck_volume_used_add(f.volume, second, DATA_BYTES, 0), VCK_OK);
+    assert_int_equal(add_one(&f, second, DATA_BYTES, 1), VCK_OUT_OF_RANGE);
+    assert_int_equal(add_one(&f, second, 512, UINT64_MAX), VCK_OUT_OF_RANGE);
+    assert_int_equal(add_one(&f, second, DATA_BYTES, 0), VCK_OK);
+    assert_int_equal(vck_volume_used_add(f.volume, second, NULL, 0), VCK_OK);
     assert_int_equal(vck_volume_start(f.volume, VCK_DECRYPTING), VCK_OK);
     assert_int_equal(vck_volume_used_start(f.volume, second), VCK_NOT_FOUND);
     assert_int_equal(query(&f).encrypted_sectors, 0);
@@ -564,6 +595,7 @@ int main(void)
         cmocka_unit_test(discards_do_not_count),
         cmocka_unit_test(a_pause_keeps_it_and_a_start_forgets_it),
         cmocka_unit_test(another_attachment_encrypts_the_rest),
+        cmocka_unit_test(all_ranges_are_added_or_none),
         cmocka_unit_test(only_the_last_recording_counts),
         cmocka_unit_test(a_running_sweep_becomes_one_of_what_is_used),
         cmocka_unit_test(it_survives_any_failing_operation),

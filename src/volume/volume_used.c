@@ -139,29 +139,39 @@ static vck_status find(struct vck_volume *volume, uint64_t recording)
     return volume->used && volume->used->recording == recording ? VCK_OK : VCK_NOT_FOUND;
 }
 
-static vck_status add(const struct vck_volume *volume, uint64_t offset_bytes, uint64_t size_bytes)
+static bool are_inside(const struct vck_volume *volume, const struct vck_used_range *ranges,
+                       size_t count)
 {
-    uint32_t sector_bytes = volume->config.sector_size_bytes;
-    uint64_t data_bytes = volume->config.data_sectors * sector_bytes;
-    uint64_t first = offset_bytes / sector_bytes;
+    uint64_t data_bytes = volume->config.data_sectors * volume->config.sector_size_bytes;
 
-    if (offset_bytes > data_bytes || size_bytes > data_bytes - offset_bytes)
-        return VCK_OUT_OF_RANGE;
-    if (size_bytes > 0)
-        vck_used_map_mark(volume->used, first,
-                          (offset_bytes + size_bytes - 1) / sector_bytes - first + 1);
-    return VCK_OK;
+    for (size_t i = 0; i < count; i++)
+        if (ranges[i].offset_bytes > data_bytes ||
+            ranges[i].size_bytes > data_bytes - ranges[i].offset_bytes)
+            return false;
+    return true;
 }
 
-vck_status vck_volume_used_add(struct vck_volume *volume, uint64_t recording, uint64_t offset_bytes,
-                               uint64_t size_bytes)
+static void add(const struct vck_volume *volume, const struct vck_used_range *range)
+{
+    uint32_t sector_bytes = volume->config.sector_size_bytes;
+    uint64_t first = range->offset_bytes / sector_bytes;
+    uint64_t end = range->offset_bytes + range->size_bytes;
+
+    if (range->size_bytes > 0)
+        vck_used_map_mark(volume->used, first, (end - 1) / sector_bytes - first + 1);
+}
+
+vck_status vck_volume_used_add(struct vck_volume *volume, uint64_t recording,
+                               const struct vck_used_range *ranges, size_t count)
 {
     vck_status status;
 
     vck_mutex_acquire(&volume->control);
     status = find(volume, recording);
-    if (status == VCK_OK)
-        status = add(volume, offset_bytes, size_bytes);
+    if (status == VCK_OK && !are_inside(volume, ranges, count))
+        status = VCK_OUT_OF_RANGE;
+    for (size_t i = 0; status == VCK_OK && i < count; i++)
+        add(volume, &ranges[i]);
     vck_mutex_release(&volume->control);
     return status;
 }

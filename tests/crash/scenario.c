@@ -202,8 +202,9 @@ static vck_status add_used(struct scenario *s, uint64_t recording, const bool *u
 
     for (uint64_t i = 0; i < s->truth.sectors && status == VCK_OK; i++)
         if (used[i])
-            status = vck_volume_used_add(s->volume, recording, i * s->truth.sector_bytes,
-                                         s->truth.sector_bytes);
+            status = vck_volume_used_add(
+                s->volume, recording,
+                &(struct vck_used_range){i * s->truth.sector_bytes, s->truth.sector_bytes}, 1);
     return status;
 }
 
