@@ -23,8 +23,7 @@ const struct os_words os_words = {
     .more = "",
     .absent_options = OPTION_BIT(NBD) | OPTION_BIT(SOCKET) | OPTION_BIT(TPM) |
                       OPTION_BIT(PIN_FILE) | OPTION_BIT(PIN) | OPTION_BIT(PCRS) |
-                      OPTION_BIT(PCR_VALUES) | OPTION_BIT(USED_ONLY) | OPTION_BIT(BOOT_CONFIG) |
-                      OPTIONS_OF_SERVERS,
+                      OPTION_BIT(PCR_VALUES) | OPTION_BIT(BOOT_CONFIG) | OPTIONS_OF_SERVERS,
     .option_help =
         {
             [OPTION_NEW_KEY_FILE] = "take the new passphrase or key from FILE; - is standard input",

@@ -12,6 +12,29 @@
  * is reported, and the volume stays as it is. */
 int used_encrypt(struct client *client, const char *path);
 
+/* ---- what every system's way of finding it out shares (used.c) ---- */
+
+/* How a refusal ends. */
+#define USED_EVERYTHING "or encrypt everything, without --used-only"
+
+/* From its return on the host counts as used what is written. */
+int used_record(struct client *client, const char *path, uint64_t *ret_recording);
+
+/* What is used; zeroed it is empty. */
+struct used_ranges {
+    struct used_range *ranges;
+    size_t count;
+    size_t capacity;
+};
+
+/* For a vck_filesystem_sink; neighbours become one. NO_MEMORY. */
+vck_status used_ranges_add(void *context, uint64_t offset_bytes, uint64_t size_bytes);
+void used_ranges_fini(struct used_ranges *ranges);
+
+/* Tells the host, starts the sweep, and says how much the file system of that name uses. */
+int used_start(struct client *client, const char *path, uint64_t recording, const char *name,
+               struct used_ranges *ranges, uint64_t data_bytes);
+
 /* ---- mounted file systems (used_mount_linux.c) ---- */
 
 /* A part of the content that tells one file system from others. */

@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include "port/posix/posix.h"
 #include "port/port.h"
@@ -19,24 +18,13 @@
 
 #define USED_TAG     VCK_TAG('C', 'u', 's', 'd')
 #define BOUNCE_BYTES 131072u
-#define JOIN_BYTES   65536u /* the host looks no closer */
-#define RANGES_FIRST 4096u
-
-#define EVERYTHING "or encrypt everything, without --used-only"
-
-struct range {
-    uint64_t first;
-    uint64_t end;
-};
 
 struct used {
     struct client *client;
     const char *path;
     struct vck_disk *disk; /* the decrypted data */
     uint8_t *bounce;
-    struct range *ranges;
-    size_t count;
-    size_t capacity;
+    struct used_ranges ranges;
     struct vck_filesystem_report report;
 };
 
@@ -64,32 +52,11 @@ static vck_status read_view(void *context, uint64_t offset_bytes, void *buffer, 
     return VCK_OK;
 }
 
-static vck_status hear(void *context, uint64_t offset_bytes, uint64_t size_bytes)
-{
-    struct used *u = context;
-    struct range *last = u->count > 0 ? &u->ranges[u->count - 1] : NULL;
-    uint64_t end = offset_bytes + size_bytes;
-    if (last != NULL && offset_bytes >= last->first && offset_bytes <= last->end + JOIN_BYTES) {
-        last->end = VCK_MAX(last->end, end);
-        return VCK_OK;
-    }
-    if (u->count == u->capacity) {
-        size_t capacity = u->capacity != 0 ? 2 * u->capacity : RANGES_FIRST;
-        struct range *more = realloc(u->ranges, capacity * sizeof(*more));
-        if (more == NULL)
-            return VCK_NO_MEMORY;
-        u->ranges = more;
-        u->capacity = capacity;
-    }
-    u->ranges[u->count++] = (struct range){offset_bytes, end};
-    return VCK_OK;
-}
-
 static vck_status look(struct used *u)
 {
     const struct vck_filesystem_source source = {u->disk->size_bytes, read_view, u};
-    const struct vck_filesystem_sink sink = {hear, u};
-    u->count = 0;
+    const struct vck_filesystem_sink sink = {used_ranges_add, &u->ranges};
+    u->ranges.count = 0;
     return vck_filesystem_used(&source, &sink, &u->report);
 }
 
@@ -122,12 +89,13 @@ static int refuse_mounted(struct used *u, const char *point, int error)
 {
     const struct command *command = u->client->command;
     if (error != 0)
-        return report(
-            command, EXIT_REFUSED,
-            "the %s of %s is mounted at %s and cannot be held still (%s): unmount it, " EVERYTHING,
-            u->report.name, u->path, point, strerror(error));
-    return report(command, EXIT_REFUSED, "the %s of %s is mounted at %s: unmount it, " EVERYTHING,
-                  u->report.name, u->path, point);
+        return report(command, EXIT_REFUSED,
+                      "the %s of %s is mounted at %s and cannot be held still (%s): unmount "
+                      "it, " USED_EVERYTHING,
+                      u->report.name, u->path, point, strerror(error));
+    return report(command, EXIT_REFUSED,
+                  "the %s of %s is mounted at %s: unmount it, " USED_EVERYTHING, u->report.name,
+                  u->path, point);
 }
 
 /* Held still, ext has everything on the disk, and says that it is clean. */
@@ -171,11 +139,11 @@ static int refuse(struct used *u, vck_status status)
                       u->path);
     if (status == VCK_NOT_READY)
         return report(command, EXIT_REFUSED,
-                      "the %s of %s %s: unmount it and have it checked, " EVERYTHING, name, u->path,
-                      u->report.why);
-    if (u->report.why != NULL)
-        return report(command, EXIT_REFUSED, "the %s of %s %s: have it checked, " EVERYTHING, name,
+                      "the %s of %s %s: unmount it and have it checked, " USED_EVERYTHING, name,
                       u->path, u->report.why);
+    if (u->report.why != NULL)
+        return report(command, EXIT_REFUSED, "the %s of %s %s: have it checked, " USED_EVERYTHING,
+                      name, u->path, u->report.why);
     return report(command, exit_code_of(status), "cannot read what is used of %s: %s", u->path,
                   vck_status_text(status));
 }
@@ -189,80 +157,13 @@ static int find_used(struct used *u)
     return status == VCK_OK ? EXIT_OK : refuse(u, status);
 }
 
-/* ---- telling the host ---- */
-
-static int compare(const void *a, const void *b)
-{
-    const struct range *left = a;
-    const struct range *right = b;
-    return (left->first > right->first) - (left->first < right->first);
-}
-
-/* In order and apart from each other. Returns the sum. */
-static uint64_t join(struct used *u)
-{
-    size_t kept = 0;
-    uint64_t sum = 0;
-    qsort(u->ranges, u->count, sizeof(*u->ranges), compare);
-    for (size_t i = 0; i < u->count; i++) {
-        struct range *last = kept > 0 ? &u->ranges[kept - 1] : NULL;
-        if (last != NULL && u->ranges[i].first <= last->end)
-            last->end = VCK_MAX(last->end, u->ranges[i].end);
-        else
-            u->ranges[kept++] = u->ranges[i];
-    }
-    u->count = kept;
-    for (size_t i = 0; i < kept; i++)
-        sum += u->ranges[i].end - u->ranges[i].first;
-    return sum;
-}
-
-static int tell(struct used *u, uint64_t recording)
-{
-    static uint8_t ranges[VCK_MSG_RANGES_BYTES_MAX];
-    size_t per_request = sizeof(ranges) / VCK_MSG_RANGE_BYTES;
-    int code = EXIT_OK;
-    for (size_t at = 0; at < u->count && code == EXIT_OK; at += per_request) {
-        size_t count = VCK_MIN(u->count - at, per_request);
-        struct vck_msg_used_request request = {
-            .volume_path = u->path,
-            .recording = recording,
-            .ranges = {ranges, count * VCK_MSG_RANGE_BYTES},
-        };
-        for (size_t i = 0; i < count; i++) {
-            const struct range *range = &u->ranges[at + i];
-            vck_store_le64(ranges + i * VCK_MSG_RANGE_BYTES, range->first);
-            vck_store_le64(ranges + i * VCK_MSG_RANGE_BYTES + 8, range->end - range->first);
-        }
-        code = client_call(u->client, VCK_CODE_ADD_USED, &request, NULL);
-    }
-    return code;
-}
-
-static int start(struct used *u, uint64_t recording)
-{
-    char size[SIZE_TEXT_BYTES];
-    char total[SIZE_TEXT_BYTES];
-    struct vck_msg_used_request request = {.volume_path = u->path, .recording = recording};
-    uint64_t sum = join(u);
-    int code = tell(u, recording);
-    if (code == EXIT_OK)
-        code = client_call(u->client, VCK_CODE_START_ENCRYPT_USED, &request, NULL);
-    if (code == EXIT_OK)
-        printf("%s: its %s uses %s of %s; what was deleted before stays readable on the disk\n",
-               u->path, u->report.name, size_text(sum, size),
-               size_text(u->disk->size_bytes, total));
-    return code;
-}
-
 int used_encrypt(struct client *client, const char *path)
 {
     static char uri[URI_BYTES];
     struct used u = {.client = client, .path = path};
-    struct vck_msg_volume_request request = {.volume_path = path};
-    struct vck_msg_used_recording response = {0};
+    uint64_t recording = 0;
     waiting_is_fine();
-    int code = client_call(client, VCK_CODE_RECORD_USED, &request, &response);
+    int code = used_record(client, path, &recording);
     if (code == EXIT_OK && !export_uri(client->command, path, uri))
         code = EXIT_FAILED;
     if (code == EXIT_OK)
@@ -273,10 +174,10 @@ int used_encrypt(struct client *client, const char *path)
     code = u.bounce != NULL ? find_used(&u)
                             : report(client->command, EXIT_FAILED, "no memory to read %s", path);
     if (code == EXIT_OK)
-        code = start(&u, response.recording);
+        code = used_start(client, path, recording, u.report.name, &u.ranges, u.disk->size_bytes);
     if (u.bounce != NULL)
         vck_free_pages(u.bounce, BOUNCE_BYTES);
-    free(u.ranges);
+    used_ranges_fini(&u.ranges);
     vck_disk_close(u.disk);
     return code;
 }

@@ -18,7 +18,7 @@ vck_status search_read(struct search *s, uint64_t offset_bytes, void *buffer, si
     return s->source->read(s->source->context, offset_bytes, buffer, size_bytes);
 }
 
-static vck_status tell_pending(struct search *s)
+vck_status search_flush(struct search *s)
 {
     uint64_t first = s->pending_first;
     uint64_t end = s->pending_end;
@@ -36,7 +36,7 @@ vck_status search_used(struct search *s, uint64_t offset_bytes, uint64_t size_by
     if (!is_inside(s, offset_bytes, size_bytes))
         return search_refuse(s, VCK_INVALID_DATA, "refers to places beyond the end of the volume");
     if (offset_bytes != s->pending_end || s->pending_end == 0) {
-        status = tell_pending(s);
+        status = search_flush(s);
         s->pending_first = offset_bytes;
     }
     s->pending_end = offset_bytes + size_bytes;
@@ -99,7 +99,7 @@ vck_status vck_filesystem_used(const struct vck_filesystem_source *source,
     for (size_t i = 0; i < VCK_ARRAY_COUNT(readers) && status == VCK_NOT_FOUND; i++)
         status = readers[i](s);
     if (status == VCK_OK)
-        status = tell_pending(s);
+        status = search_flush(s);
 out:
     vck_free(s);
     return status;

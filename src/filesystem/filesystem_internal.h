@@ -31,6 +31,9 @@ VCK_CHECKED vck_status search_read(struct search *s, uint64_t offset_bytes, void
 /* Adjacent ranges are told as one. INVALID_DATA, as above. */
 VCK_CHECKED vck_status search_used(struct search *s, uint64_t offset_bytes, uint64_t size_bytes);
 
+/* Tells what is left to tell. */
+VCK_CHECKED vck_status search_flush(struct search *s);
+
 /* `count` bits, of which the first stands for `unit_bytes` at first_bytes; set: used. What the last
  * ones stand for ends at end_bytes. */
 VCK_CHECKED vck_status search_used_bits(struct search *s, const uint8_t *bits, uint64_t count,

@@ -20,6 +20,7 @@ CODES = {
     "DETACH_ALL_VOLUMES": 0x0022A024, "BENCH_AES": 0x00226028, "LIST_VOLUMES": 0x0022602C,
     "RESUME": 0x0022A030, "SET_RATE": 0x0022A034, "DAMAGE": 0x00226038, "LAST_ERROR": 0x0022603C,
     "CHANGE_KEYS": 0x0022A040, "ERASE_KEYS": 0x0022A044, "SUSPEND": 0x0022A048, "WAKE": 0x0022A04C,
+    "RECORD_USED": 0x0022A050, "ADD_USED": 0x0022A054, "START_ENCRYPT_USED": 0x0022A058,
     "REKEY": 0x0022A060, "REKEY_BACK": 0x0022A064, "READ_METADATA": 0x0022A070,
 }
 SIZE = 32 * td.MIB
@@ -72,6 +73,8 @@ def valid_requests(volume_path):
                "JVCK_ATTACH": {**request, "vmk": KEY}, "SET_RATE": {**request, "mib_per_s": 500},
                "WAKE": {**request, "vmk": KEY},
                "CHANGE_KEYS": {**request, "base_generation": 0, "table": bytes(512)},
+               "ADD_USED": {**request, "recording": 1, "ranges": bytes(32)},
+               "START_ENCRYPT_USED": {**request, "recording": 1},
                "READ_METADATA": {**request, "offset_bytes": 0, "size_bytes": 512}}
     rare = {"JVCK_PREPARE", "DETACH", "DETACH_ALL_VOLUMES", "SUSPEND"}
     common = CODES.keys() - rare - {"BENCH_AES"}  # which may take a minute

@@ -251,6 +251,15 @@ static NTSTATUS storm(struct call *call)
     return status;
 }
 
+static NTSTATUS mount(struct call *call)
+{
+    struct td_mount asked;
+    RtlCopyMemory(&asked, call->data, sizeof asked);
+    asked.name[sizeof asked.name / sizeof *asked.name - 1] = 0;
+    return td_disk_mount(call->disk, &asked, call->data + sizeof asked,
+                         call->input_bytes - (ULONG)sizeof asked);
+}
+
 static ULONG least_input(ULONG code)
 {
     switch (code) {
@@ -272,6 +281,8 @@ static ULONG least_input(ULONG code)
         return sizeof(struct td_load);
     case TD_STORM:
         return sizeof(struct td_storm);
+    case TD_MOUNT:
+        return sizeof(struct td_mount);
     default:
         return sizeof(struct td_select);
     }
@@ -303,6 +314,8 @@ static NTSTATUS serve_disk(ULONG code, struct call *call)
         return load(call);
     case TD_STORM:
         return storm(call);
+    case TD_MOUNT:
+        return mount(call);
     default:
         return STATUS_INVALID_DEVICE_REQUEST;
     }

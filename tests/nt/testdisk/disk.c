@@ -102,6 +102,8 @@ NTSTATUS td_disk_delete(struct td_disk *disk)
     td_disk_stop_threads(disk);
     drop_device(disk);
     td_store_fini(&disk->store);
+    if (disk->mounted)
+        ExFreePoolWithTag(disk->mounted, TAG_DISK);
     if (disk->plan.versions)
         ExFreePoolWithTag(disk->plan.versions, TAG_DISK);
     ExFreePoolWithTag(disk, TAG_DISK);

@@ -27,8 +27,9 @@ struct td_disk {
     ULONG fault_count;
     struct td_stats stats;
     ULONGLONG random;
-    LIST_ENTRY queue;   /* held, waiting for their turn */
-    LIST_ENTRY stalled; /* waiting for TD_CLEAR */
+    struct td_mounted *mounted; /* NULL: no file system */
+    LIST_ENTRY queue;           /* held, waiting for their turn */
+    LIST_ENTRY stalled;         /* waiting for TD_CLEAR */
     ULONG queued_count;
     ULONGLONG oldest_100ns; /* when the queue was last empty */
     bool is_stopping;
@@ -72,6 +73,12 @@ void td_disk_take_stats(struct td_disk *disk, struct td_stats *ret_stats);
 NTSTATUS td_disk_execute(struct td_disk *disk, PIRP irp, const struct td_verdict *verdict);
 /* The answer to an IOCTL, in IoStatus. DISPATCH. */
 void td_disk_ioctl(struct td_disk *disk, PIRP irp);
+/* Puts the file system there, or takes it away; data is its bitmap. PASSIVE. */
+NTSTATUS td_disk_mount(struct td_disk *disk, const struct td_mount *mount, const UCHAR *data,
+                       ULONG size_bytes);
+/* Whether it is a request that the file system answers; then its result is in IoStatus. DISPATCH.
+ */
+bool td_disk_ask_mounted(struct td_disk *disk, PIRP irp);
 /* Which TD_OP_* it is; its trims are IOCTLs of their own kind. DISPATCH. */
 ULONG td_disk_op(PIRP irp);
 

@@ -109,6 +109,8 @@ static bool is_for_the_medium(ULONG op)
 static void carry_out(struct td_disk *disk, PIRP irp, ULONG op, const struct td_verdict *verdict)
 {
     PIO_STACK_LOCATION sp = IoGetCurrentIrpStackLocation(irp);
+    if (op & (TD_OP_IOCTL | TD_OP_OTHER) && td_disk_ask_mounted(disk, irp))
+        return;
     if (op & (TD_OP_READ | TD_OP_WRITE))
         transfer(disk, irp, verdict);
     else if (op & (TD_OP_IOCTL | TD_OP_TRIM))

@@ -27,6 +27,7 @@
 #define TD_LOAD           TD_CODE(11) /* td_load -> td_loaded */
 #define TD_STORM          TD_CODE(12) /* td_storm, td_message... -> td_stormed */
 #define TD_CAN_UNLOAD     TD_CODE(13) /* td_add -> uint32_t: whether that driver can be unloaded */
+#define TD_MOUNT          TD_CODE(14) /* td_mount, bitmap -> */
 
 #define TD_DISK_COUNT     16u
 #define TD_FAULT_COUNT    16u
@@ -117,6 +118,22 @@ struct td_range {
     uint32_t disk;
     uint32_t size_bytes;
     uint64_t offset_bytes;
+};
+
+/* The disk answers as if this file system were mounted on it: to FSCTL_GET_VOLUME_BITMAP,
+ * FSCTL_GET_RETRIEVAL_POINTER_BASE, queries of name and size, and, for volsnap, to how many bytes
+ * the names of its shadow copies have. It keeps no files. An empty name unmounts it. */
+struct td_mount {
+    uint32_t disk;
+    uint32_t sector_bytes;
+    uint32_t cluster_sectors;
+    uint32_t
+        piece_bytes; /* of the bitmap in one answer, at most; 0: as many as there is room for */
+    uint64_t first_sector;
+    uint64_t clusters;       /* the bitmap that follows has a bit for each */
+    uint32_t status;         /* of FSCTL_GET_VOLUME_BITMAP, an NTSTATUS */
+    uint32_t snapshot_bytes; /* 0: nobody makes shadow copies here */
+    uint16_t name[16];
 };
 
 struct td_add {

@@ -9,6 +9,7 @@
 
 #define CHUNK_BYTES      (1u << 20)
 #define STORM_DATA_BYTES 65536
+#define MOUNT_DATA_BYTES 65536
 #define FIELD(s, f)                                                                                \
     {                                                                                              \
 #f, offsetof(struct s, f), sizeof(((struct s *)0)->f), 0                                   \
@@ -154,6 +155,17 @@ static const struct field stats_fields[] = {
     FIELD(td_stats, open_files),    {0}};
 
 static const struct field add_fields[] = {FIELD(td_add, disk), STRING(td_add, driver), {0}};
+
+static const struct field mount_fields[] = {FIELD(td_mount, disk),
+                                            FIELD(td_mount, sector_bytes),
+                                            FIELD(td_mount, cluster_sectors),
+                                            FIELD(td_mount, piece_bytes),
+                                            FIELD(td_mount, first_sector),
+                                            FIELD(td_mount, clusters),
+                                            FIELD(td_mount, status),
+                                            FIELD(td_mount, snapshot_bytes),
+                                            STRING(td_mount, name),
+                                            {0}};
 
 static const struct field send_fields[] = {FIELD(td_send, disk),
                                            FIELD(td_send, target),
@@ -313,6 +325,21 @@ static bool run_load(const struct words *words)
     return true;
 }
 
+/* data=HEX: the bitmap. */
+static bool run_mount(const struct words *words)
+{
+    static uint8_t input[sizeof(struct td_mount) + MOUNT_DATA_BYTES];
+    struct td_mount mount = {0};
+    const char *hex = word_text(words, "data");
+    int size = hex ? from_hex(hex, input + sizeof mount, MOUNT_DATA_BYTES) : 0;
+    if (size < 0)
+        return refuse("mount", "data is not hexadecimal");
+    if (!put_words(words, mount_fields, "data", &mount))
+        return false;
+    memcpy(input, &mount, sizeof mount);
+    return ask(TD_MOUNT, input, sizeof mount + (size_t)size, NULL, 0, NULL);
+}
+
 /* data=HEX: the messages. */
 static bool run_storm(const struct words *words)
 {
@@ -469,20 +496,12 @@ static bool run_poke(const struct words *words)
     return ask(TD_POKE, data, sizeof range + range.size_bytes, NULL, 0, NULL);
 }
 
-const struct verb disk_verbs[] = {{"create", run_create},
-                                  {"delete", run_delete},
-                                  {"behave", run_behave},
-                                  {"fault", run_fault},
-                                  {"clear", run_clear},
-                                  {"stats", run_stats},
-                                  {"add", run_add},
-                                  {"stack", run_stack},
-                                  {"unloadable", run_unloadable},
-                                  {"send", run_send},
-                                  {"load", run_load},
-                                  {"put", run_put},
-                                  {"get", run_get},
-                                  {"storm", run_storm},
-                                  {"peek", run_peek},
-                                  {"poke", run_poke},
-                                  {NULL, NULL}};
+const struct verb disk_verbs[] = {{"create", run_create}, {"delete", run_delete},
+                                  {"behave", run_behave}, {"fault", run_fault},
+                                  {"clear", run_clear},   {"stats", run_stats},
+                                  {"add", run_add},       {"stack", run_stack},
+                                  {"mount", run_mount},   {"unloadable", run_unloadable},
+                                  {"send", run_send},     {"load", run_load},
+                                  {"put", run_put},       {"get", run_get},
+                                  {"storm", run_storm},   {"peek", run_peek},
+                                  {"poke", run_poke},     {NULL, NULL}};
