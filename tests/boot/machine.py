@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import jvck_oracle  # noqa: E402
 import key_oracle  # noqa: E402
+import tpm_lab  # noqa: E402
 
 MIB = 1 << 20
 FIRMWARE = Path("/usr/share/OVMF")
@@ -35,6 +36,7 @@ ESP_TYPE = uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
 DATA_TYPE = uuid.UUID("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7")
 FIRST = MIB  # where the one partition begins
 METADATA = 128 * 1024
+PATIENCE_S = 900  # a machine that others share with it may be slow
 
 
 def run(*command):
@@ -275,9 +277,7 @@ class Machine:
             ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--ctrl",
              f"type=unixio,path={path}", "-t"], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not path.exists():
-            assert self.tpm.poll() is None, "swtpm does not start"
-            time.sleep(0.05)
+        tpm_lab.wait_for_socket(path, self.tpm)
         return ["-chardev", f"socket,id=t,path={path}", "-tpmdev", "emulator,id=t0,chardev=t",
                 "-device", "tpm-tis,tpmdev=t0"]
 
@@ -301,7 +301,7 @@ class Machine:
             threading.Thread(target=self.drain, daemon=True).start()
         self.serial.sendall(text.encode())
 
-    def wait_serial(self, text, timeout=300):
+    def wait_serial(self, text, timeout=PATIENCE_S):
         """Until the console shows this."""
         end = time.monotonic() + timeout
         log = self.directory / "serial.log"
@@ -337,7 +337,7 @@ class Machine:
             return
         self.lines = text.split("\n")
 
-    def wait_for(self, pattern, timeout=300):
+    def wait_for(self, pattern, timeout=PATIENCE_S):
         """The next line that matches, after those that were waited for before."""
         end = time.monotonic() + timeout
         while True:
@@ -351,7 +351,7 @@ class Machine:
             assert time.monotonic() < end, f"the machine never said {pattern!r}: {self.said()}"
             time.sleep(0.05)
 
-    def wait_end(self, timeout=300):
+    def wait_end(self, timeout=PATIENCE_S):
         try:
             code = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -359,7 +359,7 @@ class Machine:
         self.read_lines()
         return code
 
-    def wait_end_of_loader(self, timeout=300):
+    def wait_end_of_loader(self, timeout=PATIENCE_S):
         """Until the firmware goes on by itself, with its next boot entry or its menu."""
         self.wait_for(r"^Back to the firmware\.", timeout)
         end = time.monotonic() + timeout

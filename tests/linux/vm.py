@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = Path(os.environ.get("VCK_KERNEL_CACHE", ROOT / "build" / "debian-kernel"))
 PACKAGE = "linux-image-cloud-amd64"
 BUSYBOX = "/bin/busybox"
+# A busy host starves the timer that the kernel would check, and then all of it.
+CMDLINE = "console=ttyS0 quiet no_timer_check nowatchdog"
 
 DISK_MODULES = ("virtio_pci", "virtio_blk", "dm-mod", "dm-crypt", "xts", "aesni_intel")
 
@@ -144,7 +146,7 @@ def initramfs(folder, programs, module_names, files, plugins=()):
     return archive.end()
 
 
-def boot(test, programs, disks=(), module_names=(), files=None, plugins=(), seconds=180):
+def boot(test, programs, disks=(), module_names=(), files=None, plugins=(), seconds=900):
     """Runs the shell script `test`; its output as lines. disks: (path, sector size), /dev/vda on."""
     folder = kernel()
     archive = initramfs(folder, programs, module_names, {**(files or {}), "test": test.encode()},
@@ -154,8 +156,7 @@ def boot(test, programs, disks=(), module_names=(), files=None, plugins=(), seco
                "-nodefaults", "-display", "none", "-net", "none", "-no-reboot",
                "-serial", "stdio", "-kernel", next((folder / "boot").glob("vmlinuz-*")),
                "-initrd", "initrd",
-               # A busy host starves the timer that the kernel would check.
-               "-append", "console=ttyS0 quiet panic=-1 no_timer_check"]
+               "-append", f"{CMDLINE} panic=-1"]
     for number, (path, sector_size) in enumerate(disks):
         command += ["-drive", f"if=none,id=d{number},format=raw,file={path}", "-device",
                     f"virtio-blk-pci,drive=d{number},logical_block_size={sector_size},"
