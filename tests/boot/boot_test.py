@@ -28,14 +28,16 @@ from machine import FIRST, PARTITION, Machine, Volume, key_oracle  # noqa: E402
 
 JOBS = 2
 VMK = hashlib.sha256(b"master key").digest()
-BIG = random.Random(20).randbytes(20 * machine.MIB)
+BIG = random.Random(20).randbytes(12 * machine.MIB)
 NEW = bytes((i * 7 + i // 251) & 255 for i in range(300001))
+OTHER = 100  # is added to what the next stage writes where its options say S
 INITRD = b"an initrd of 29 bytes, not 28"
-PLAIN_BYTES = 33 * machine.MIB
+PLAIN_BYTES = 20 * machine.MIB
 ASK = r"^R: try again"
 PROMPT = r"^Passphrase or recovery key"
 PASSPHRASE = "correct horse, bättery & staple"
 RECOVERY = bytes(range(16))
+NOWHERE = "12345678-0000-0000-0000-000000000001"
 EXIT_DONE = 0x21
 
 SCREENSHOT = Path(os.environ["STAGE"]).parent / "prompt.png"
@@ -101,15 +103,24 @@ class Run:
         self.before = None
         shutil.copy(base.directory / "esp.img", self.directory / "esp.img")
 
-    def config(self, text=None, **changes):
+    def config(self, text=None, esp="esp.img", **changes):
         """Puts \\vck.json beside the loader; a change to None leaves a name out."""
         if text is None:
             values = {"partition_guid": str(PARTITION), "osloader": "\\next\\stage.efi",
                       "vmk": base64.b64encode(VMK).decode(), "initrd": "/initrd.img",
-                      "timeout": 60, **changes}
+                      "timeout": 600, **changes}
             text = json.dumps({k: v for k, v in values.items() if v is not None}).encode()
-        machine.copy_in(self.directory / "esp.img", FIRST, {"vck.json": text})
+        machine.copy_in(self.directory / esp, FIRST, {"vck.json": text})
         return text
+
+    def next_esp(self):
+        """One more, with the loader alone: what the firmware goes on with after the others."""
+        number = len(self.more) // 4 + 1
+        shutil.copy(self.base.directory / "esp.img", self.directory / f"esp{number}.img")
+        self.more += ("-drive", f"if=none,id=e{number},format=raw,file="
+                      f"{self.directory / f'esp{number}.img'}",
+                      "-device", f"virtio-blk-pci,drive=e{number},bootindex={number}")
+        return f"esp{number}.img"
 
     def image(self, **options):
         return self.volume.image(ciphertext=self.ciphertext, **options)
@@ -145,10 +156,9 @@ class Run:
         initrd = bytes.fromhex(value("initrd"))
         assert initrd[:len(INITRD)] == INITRD
         archive = initrd[(len(INITRD) + 3) // 4 * 4:]
-        unpacked = self.directory / "unpacked"
-        unpacked.mkdir()
-        subprocess.run(["cpio", "-i", "--quiet"], input=archive, cwd=unpacked, check=True)
-        assert (unpacked / ".vck/handover").read_bytes() == payload
+        with tempfile.TemporaryDirectory(dir=self.directory) as unpacked:
+            subprocess.run(["cpio", "-i", "--quiet"], input=archive, cwd=unpacked, check=True)
+            assert Path(unpacked, ".vck/handover").read_bytes() == payload
 
     def check_found(self, place, block_bytes=None):
         value = self.machine.value
@@ -171,7 +181,7 @@ class Run:
         assert value("part_read") == "8000000000000004", self.machine.said()
         assert value("flush") == "0", self.machine.said()
 
-    def check_disk(self, offset=None, block_bytes=None, before=None, recovered=False):
+    def check_disk(self, offset=None, block_bytes=None, before=None, recovered=False, seed=0):
         """Both replicas say the same, and the plaintext is what it was, the new file and the new
         last block aside."""
         volume = self.volume
@@ -184,50 +194,51 @@ class Run:
         assert generations == {5} if not recovered else len(generations) == 1 and min(
             generations) > 5, generations
         plain = volume.read(before or self.before, after, offset)
-        last = bytes((i * 3 + 1) & 255 for i in range(block_bytes))
+        last = bytes((i * 3 + 1 + seed) & 255 for i in range(block_bytes))
+        new = bytes((byte + seed) & 255 for byte in NEW)
         assert plain[-block_bytes:] == last
         path = self.directory / "after.img"
         path.write_bytes(plain)
-        for name, content in (("new.bin", NEW), ("big.bin", BIG)):
+        for name, content in (("new.bin", new), ("big.bin", BIG)):
             machine.run("mcopy", "-o", "-i", str(path), f"::/{name}", str(self.directory / name))
             assert (self.directory / name).read_bytes() == content, name
-        assert NEW[:512] not in after[:offset * volume.sector_size]
+        assert new[:512] not in after[:offset * volume.sector_size]
 
 
 # ---- every way to a disk ----
 
-def matrix(run, mode, block_bytes=None):
-    place = "partition" if mode == "patch" else "overlay"
-    run.config(mode=mode)
+def matrix(run, patch_block_bytes=None):
+    """Overlay, whose next stage returns, and then, by the next boot entry, patch mode."""
+    run.config(options="R")
+    run.config(esp=run.next_esp(), mode="patch", options="S")
     run.disk(run.image())
-    run.start()
-    run.finish()
-    run.check_found(place, block_bytes)
+    run.start().wait_for(r"^stage=done")
+    run.machine.wait_for(ASK)
+    run.check_found("overlay")
     run.check_handover()
-    run.check_disk(block_bytes=block_bytes)
+    run.check_disk()
+    run.machine.send("\r")
+    run.finish()
+    run.check_found("partition", patch_block_bytes)
+    run.check_handover()
+    run.check_disk(block_bytes=patch_block_bytes, seed=OTHER)
 
 
 for the_bus, the_size in (("virtio", 512), ("virtio", 4096), ("ahci", 512), ("nvme", 512),
                           ("nvme", 4096), ("usb", 512)):
-    for the_mode in ("overlay", "patch"):
-        CASES.append((f"{the_bus}, {the_size}-byte sectors, {the_mode}",
-                      lambda run, mode=the_mode: matrix(run, mode),
-                      {"bus": the_bus, "sector_size": the_size}))
+    CASES.append((f"{the_bus}, {the_size}-byte sectors, overlay and patch", matrix,
+                  {"bus": the_bus, "sector_size": the_size}))
 
 
-@case("4096-byte sectors on a disk of 512, overlay", sector_size=4096, disk_sector_size=512)
-def large_sectors_overlay(run):
-    matrix(run, "overlay")
-
-
-@case("4096-byte sectors on a disk of 512, patch", sector_size=4096, disk_sector_size=512)
-def large_sectors_patch(run):
-    matrix(run, "patch", block_bytes=512)
+@case("4096-byte sectors on a disk of 512, overlay and patch", sector_size=4096,
+      disk_sector_size=512)
+def large_sectors(run):
+    matrix(run, patch_block_bytes=512)
 
 
 @case("a processor without AES instructions", processor="qemu64")
 def old_processor(run):
-    matrix(run, "overlay")
+    matrix(run)
 
 
 # ---- every state of a volume ----
@@ -369,20 +380,6 @@ def fails(run, *lines):
         assert run.after() == run.before, "the disk has changed"
 
 
-@case("a wrong key, three times")
-def wrong_key(run):
-    run.config(vmk=base64.b64encode(bytes(32)).decode())
-    run.disk(run.image())
-    run.start()
-    for _ in range(2):
-        run.machine.wait_for(r"^The key does not open the volume\.")
-        run.machine.wait_for(ASK)
-        run.machine.send("r")
-    run.machine.wait_for(r"^The key does not open the volume\.")
-    run.machine.wait_for(ASK)
-    assert run.after() == run.before, "the disk has changed"
-
-
 @case("all replicas damaged")
 def all_replicas(run):
     image = run.image()
@@ -395,13 +392,18 @@ def all_replicas(run):
 
 # ---- unlocking by key slots ----
 
-def locked(run, **changes):
-    """A volume with a passphrase by Argon2id, another by PBKDF2, and a recovery key."""
-    image = run.image()
+def add_slots(run, image):
+    """A passphrase by Argon2id, another by PBKDF2, and a recovery key."""
     run.volume.add_slots(
         image, (key_oracle.PASSPHRASE, PASSPHRASE.encode(), key_oracle.ARGON2ID, 1, 8192, 4),
         (key_oracle.PASSPHRASE, b"the other one", key_oracle.PBKDF2, 2000, 0, 0),
         (key_oracle.RECOVERY, RECOVERY, key_oracle.HKDF_KIND, 0, 0, 0))
+
+
+def locked(run, **changes):
+    """A volume with all these."""
+    image = run.image()
+    add_slots(run, image)
     run.config(vmk=None, **changes)
     run.disk(image)
     run.start()
@@ -450,32 +452,95 @@ def recovery_key(run):
     unlocked(run)
 
 
-@case("a wrong passphrase, three times")
+# ---- what is refused, one after the other on the same machine ----
+
+def asks(*lines):
+    """The machine says these, and asks how to go on."""
+    def attempt(run):
+        for line in lines:
+            run.machine.wait_for(line)
+        run.machine.wait_for(ASK)
+        run.machine.send("\r")
+    return attempt
+
+
+def says(line):
+    """The machine says this, and goes on by itself."""
+    return lambda run: run.machine.wait_for(line)
+
+
+def wrong_key(run):
+    for _ in range(2):
+        run.machine.wait_for(r"^The key does not open the volume\.")
+        run.machine.wait_for(ASK)
+        run.machine.send("r")
+    asks(r"^The key does not open the volume\.")(run)
+
+
 def wrong_passphrase(run):
-    locked(run)
     for text in ("one", "", PASSPHRASE + "!"):
         run.machine.answer(PROMPT, text)
         run.machine.wait_for(r"^That does not open the volume\.")
     run.machine.wait_for(ASK)
     run.machine.send("r")
-    run.machine.wait_for(PROMPT)
-    assert run.after() == run.before, "the disk has changed"
+    escape(run)
 
 
-@case("Esc: on without the volume")
 def escape(run):
-    locked(run)
     run.machine.wait_for(PROMPT)
     run.machine.send("abc\x1b")
+
+
+def no_tpm(run):
+    run.machine.wait_for(r"^There is no TPM 2\.0 that this firmware knows\.")
+    escape(run)
+
+
+def one_by_one(run, *attempts):
+    """A configuration (None: there is none) and what comes of it: each on an EFI system partition of
+    its own, by the boot entry after the one before. The disk must not change."""
+    image = run.image()
+    add_slots(run, image)
+    run.disk(image)
+    for number, (changes, _) in enumerate(attempts):
+        esp = run.next_esp() if number else "esp.img"
+        if changes is not None:
+            run.config(esp=esp, **changes)
+    run.start()
+    for number, (_, attempt) in enumerate(attempts, 1):
+        attempt(run)
+        if number < len(attempts):
+            run.machine.wait_for(r"^Back to the firmware\.")
     run.machine.wait_end_of_loader()
     assert run.after() == run.before, "the disk has changed"
 
 
-@case("nobody answers the prompt")
-def silence(run):
-    locked(run, timeout=1)
-    run.machine.wait_for(r"^Nobody answered; going on with the next boot entry\.")
-    run.machine.wait_end_of_loader()
+@case("what vck.json says, or what it names, is wrong")
+def wrong_configurations(run):
+    one_by_one(
+        run, (None, asks(r"^There is no \\vck\.json beside the boot loader")),
+        ({"text": b'{\n"partition_guid": \x00\x01\x02'},
+         asks(r"^\\vck\.json, line 2: a string in quotes is expected\.")),
+        ({"partition_guid": NOWHERE}, asks(rf"^No disk has the partition {NOWHERE}\.")),
+        ({"osloader": "\\none.efi", "initrd": None},
+         asks(r"^\\none\.efi cannot be loaded: there is no such file on the volume\.")),
+        ({"initrd": "\\none.img"},
+         asks(r"^The initrd \\none\.img cannot be offered: not found")),
+        ({"osloader": "\\initrd.img", "unknown": 1},
+         asks(r'^Warning: \\vck\.json: "unknown" means nothing to this version\.',
+              r"^\\initrd\.img cannot be loaded: it is not a program for this firmware\.")),
+        ({"timeout": 1, "osloader": "\\none.efi", "initrd": None},
+         says(r"^Nobody answered; going on with the next boot entry\.")))
+
+
+@case("a wrong key and wrong passphrases three times, Esc, silence, no TPM where one is wanted")
+def wrong_answers(run):
+    one_by_one(
+        run, ({"vmk": base64.b64encode(bytes(32)).decode()}, wrong_key),
+        ({"vmk": None}, wrong_passphrase), ({"vmk": None}, escape),
+        ({"vmk": None, "timeout": 1},
+         says(r"^Nobody answered; going on with the next boot entry\.")),
+        ({"vmk": None, "tpm": {}}, no_tpm))
 
 
 @case("no key slots")
@@ -486,53 +551,6 @@ def no_slots(run):
     run.machine.wait_for(r"^The volume has no passphrase and no recovery key of that kind\.")
     run.machine.wait_for(ASK)
     assert run.after() == run.before, "the disk has changed"
-
-
-@case("no vck.json")
-def no_config(run):
-    fails(run, r"^There is no \\vck\.json beside the boot loader")
-
-
-@case("garbage in vck.json")
-def garbage_config(run):
-    run.config(text=b'{\n"partition_guid": \x00\x01\x02')
-    fails(run, r"^\\vck\.json, line 2: a string in quotes is expected\.")
-
-
-@case("no such partition")
-def no_partition(run):
-    run.config(partition_guid="12345678-0000-0000-0000-000000000001")
-    fails(run, r"^No disk has the partition 12345678-0000-0000-0000-000000000001\.")
-
-
-@case("no such program, no such initrd")
-def no_program(run):
-    run.config(osloader="\\none.efi", initrd=None)
-    run.disk(run.image())
-    fails(run, r"^\\none\.efi cannot be loaded: there is no such file on the volume\.")
-
-
-@case("no such initrd")
-def no_initrd(run):
-    run.config(initrd="\\none.img")
-    run.disk(run.image())
-    fails(run, r"^The initrd \\none\.img cannot be offered: not found")
-
-
-@case("a program that is none")
-def no_image(run):
-    run.config(osloader="\\initrd.img", unknown=1)
-    run.disk(run.image())
-    fails(run, r'^Warning: \\vck\.json: "unknown" means nothing to this version\.',
-          r"^\\initrd\.img cannot be loaded: it is not a program for this firmware\.")
-
-
-@case("nobody answers: the next boot entry")
-def nobody_answers(run):
-    run.config(timeout=1, osloader="\\none.efi", initrd=None)
-    run.disk(run.image())
-    run.start().wait_for(r"^Nobody answered; going on with the next boot entry\.")
-    run.machine.wait_end_of_loader()
 
 
 @case("a disk and its copy")
@@ -548,7 +566,7 @@ def two_disks(run):
 
 @case("into the firmware's setup")
 def setup(run):
-    run.config(partition_guid="12345678-0000-0000-0000-000000000001")
+    run.config(partition_guid=NOWHERE)
     run.start().wait_for(ASK)
     run.machine.send("s")
     run.machine.wait_for(r"^Restarting into the firmware's setup\.")
@@ -646,15 +664,6 @@ def tpm_escape(run):
     run.machine.answer(PROMPT, PASSPHRASE)
     run.machine.wait_for(r"^Unlocked: ")
     run.finish()
-
-
-@case("a TPM is wanted, and there is none")
-def tpm_none(run):
-    locked(run, tpm={})
-    run.machine.wait_for(r"^There is no TPM 2\.0 that this firmware knows\.")
-    run.machine.wait_for(PROMPT)
-    assert run.after() == run.before, "the disk has changed"
-
 
 
 def sign_loader(run):

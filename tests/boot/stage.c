@@ -2,8 +2,8 @@
 /*
  * stage: the program that the loader starts in tests. It looks at the volume it came from as
  * firmware shows it, uses it by every way there is, says on the debug port what it found, and ends
- * the machine. With R in its options it returns, with X it ends boot services as an operating
- * system does, and waits.
+ * the machine. With R in its options it returns, with S it writes other data, with X it ends boot
+ * services as an operating system does, and waits.
  *
  *     \big.bin   is read, both ways that files are read
  *     \new.bin   is written
@@ -18,6 +18,8 @@
 #define PIECE_BYTES (1024u * 1024u)
 #define NEW_BYTES   300001u
 #define EXIT_PORT   0xf4
+
+static uint8_t seed; /* of the data to write */
 
 efi_status EFIAPI efi_main(efi_handle image, struct efi_system_table *system);
 
@@ -113,7 +115,7 @@ static void write_file(struct efi_file *root, uint8_t *buffer)
     if (file == NULL)
         return;
     for (size_t i = 0; i < NEW_BYTES; i++)
-        buffer[i] = (uint8_t)(i * 7 + i / 251);
+        buffer[i] = (uint8_t)(i * 7 + i / 251 + seed);
     status = file->Write(file, &size_bytes, buffer);
     if (status == EFI_SUCCESS)
         status = file->Flush(file);
@@ -159,11 +161,11 @@ static void use_last_block(struct efi_block_io *io, uint8_t *buffer)
     efi_status status;
 
     for (uint32_t i = 0; i < size_bytes; i++)
-        odd[i] = (uint8_t)(i * 3 + 1);
+        odd[i] = (uint8_t)(i * 3 + 1 + seed);
     status = io->WriteBlocks(io, id, io->Media->LastBlock, size_bytes, odd);
     bool same = true;
     for (uint32_t i = 0; i < size_bytes; i++)
-        same &= odd[i] == (uint8_t)(i * 3 + 1);
+        same &= odd[i] == (uint8_t)(i * 3 + 1 + seed);
     vck_uefi_say("last_block=%llx buffer=%s", (unsigned long long)status,
                  same ? "same" : "changed");
     status = io->ReadBlocks(io, id, io->Media->LastBlock, size_bytes, other);
@@ -348,6 +350,7 @@ efi_status EFIAPI efi_main(efi_handle image, struct efi_system_table *system)
     if (buffer == NULL || vck_uefi_boot->HandleProtocol(image, &efi_loaded_image_guid,
                                                         (void **)&loaded) != EFI_SUCCESS)
         return EFI_OUT_OF_RESOURCES;
+    seed = has_option(loaded, u'S') ? 100 : 0;
     say_place(loaded->DeviceHandle);
     say_variable();
     say_table();
