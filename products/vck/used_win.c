@@ -181,13 +181,16 @@ static int check_snapshots(struct used *u)
     if (error == ERROR_INVALID_FUNCTION || error == ERROR_NOT_SUPPORTED)
         return EXIT_OK;
     if (error != ERROR_SUCCESS && error != ERROR_MORE_DATA)
-        return report_error(u, "list the shadow copies of", error);
+        return report(u->client->command, EXIT_REFUSED,
+                      "cannot find out whether %s has shadow copies (%s): encrypt everything, "
+                      "without --used-only",
+                      u->path, os_error_text((int)error));
     if (error == ERROR_SUCCESS && names[0] <= sizeof(wchar_t))
         return EXIT_OK;
-    return report(u->client->command, EXIT_REFUSED,
-                  "%s has shadow copies, which need what was deleted since: delete them, "
-                  "" USED_EVERYTHING,
-                  u->path);
+    return report(
+        u->client->command, EXIT_REFUSED,
+        "%s has shadow copies, which need what was deleted since: delete them, " USED_EVERYTHING,
+        u->path);
 }
 
 static int find_used(struct used *u)

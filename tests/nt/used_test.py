@@ -14,7 +14,7 @@ import testdisk as td  # noqa: E402
 import volume as v  # noqa: E402
 from volume import LAB, SIZE, new_disk  # noqa: E402
 
-FSCTL_BITMAP = 0x9006F
+QUERY_SNAPSHOTS = 0x530018
 MIB = td.MIB
 DATA = SIZE - 2 * v.METADATA_BYTES
 GRANULE, GAP_GRANULES = 65536, 16  # how closely the driver looks, and what is worth leaving out
@@ -210,7 +210,8 @@ def refused():
              (fat, {"first_sector": 1 << 62}, "the FAT of {} is larger than the volume"),
              (fat, {"sector_bytes": 0}, "the FAT of {} is larger than the volume"),
              (empty, {}, "the NTFS of {} contradicts itself in its bitmap"),
-             (ntfs, {"snapshot_bytes": 90}, "{} has shadow copies"))
+             (ntfs, {"snapshot_bytes": 90}, "{} has shadow copies"),
+             (ntfs, {"snapshot_bytes": 9000}, "{} has shadow copies"))
     with new_disk(attach=False) as disk:
         exe("encrypt", "--used-only", disk.path, code=NOT_FOUND, says="is not attached")
         disk.volume.attach()
@@ -223,8 +224,12 @@ def refused():
                            says=says.format(disk.path))
             assert "without --used-only" in said, said
         ntfs.mount(disk, snapshot_bytes=2)  # volsnap is there, and has none
+        disk.fault(ops=td.IOCTL, code=QUERY_SNAPSHOTS, count=1, status=td.IO_DEVICE_ERROR)
+        with nothing_changes(disk):
+            exe("encrypt", "--used-only", disk.path, code=REFUSED, says="cannot find out whether")
         exe("encrypt", "--used-only", disk.path, says="of it left out")
         assert disk.volume.status()["skipped_sectors"] > 0
+        exe("encrypt", "--used-only", disk.path, says="encrypted already")
 
 
 def not_flushed(skip):
