@@ -96,16 +96,33 @@ static void path_of(const char *name, char ret_path[PARTITION_PATH_BYTES])
             *at = '/';
 }
 
-static bool is_partition(const char *name, const struct vck_guid *guid, uint8_t *buffer)
+/* The partition of this whole disk that has the GUID. The folder of a disk has those of its
+ * partitions; a disk without any is not read. */
+static bool find_on(const char *disk, const struct vck_guid *guid, uint8_t *buffer,
+                    char ret_path[PARTITION_PATH_BYTES])
 {
-    char disk[256];
     char path[PARTITION_PATH_BYTES];
-    uint32_t number = number_of(name);
-    if (number == 0)
-        return false;
-    name_of_disk(name, disk);
+    char folder[sizeof(BLOCKS) + 256];
+    struct dirent *entry;
+    uint32_t number, wanted = 0;
+    bool is_read = false, is_found = false;
     path_of(disk, path);
-    return number_on(path, guid, buffer) == number;
+    snprintf(folder, sizeof(folder), BLOCKS "/%s", disk);
+    DIR *parts = opendir(folder);
+    while (parts != NULL && !is_found && (entry = readdir(parts)) != NULL) {
+        number = number_of(entry->d_name);
+        if (number == 0)
+            continue;
+        if (!is_read)
+            wanted = number_on(path, guid, buffer);
+        is_read = true;
+        is_found = number == wanted;
+        if (is_found)
+            path_of(entry->d_name, ret_path);
+    }
+    if (parts != NULL)
+        closedir(parts);
+    return is_found;
 }
 
 bool partition_find(const struct vck_guid *guid, char ret_path[PARTITION_PATH_BYTES])
@@ -114,11 +131,9 @@ bool partition_find(const struct vck_guid *guid, char ret_path[PARTITION_PATH_BY
     struct dirent *entry;
     uint8_t *buffer = vck_alloc_pages(VCK_GPT_BUFFER_BYTES, PART_TAG);
     DIR *blocks = buffer != NULL ? opendir(BLOCKS) : NULL;
-    while (blocks != NULL && !is_found && (entry = readdir(blocks)) != NULL) {
-        is_found = entry->d_name[0] != '.' && is_partition(entry->d_name, guid, buffer);
-        if (is_found)
-            path_of(entry->d_name, ret_path);
-    }
+    while (blocks != NULL && !is_found && (entry = readdir(blocks)) != NULL)
+        is_found = entry->d_name[0] != '.' && number_of(entry->d_name) == 0 &&
+                   find_on(entry->d_name, guid, buffer, ret_path);
     if (blocks != NULL)
         closedir(blocks);
     vck_free_pages(buffer, VCK_GPT_BUFFER_BYTES);
