@@ -20,6 +20,49 @@
 void *vck_nt_pool_alloc(size_t size_bytes, uint32_t tag);
 void vck_nt_pool_free(void *p);
 
+/* ---- what port/memory is written on ---- */
+
+struct system_lock {
+    KSPIN_LOCK lock;
+    KIRQL irql; /* to go back to; of who holds it */
+};
+
+static inline void system_lock_init(struct system_lock *lock)
+{
+    KeInitializeSpinLock(&lock->lock);
+}
+
+static inline void system_lock_take(struct system_lock *lock)
+{
+    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&lock->lock);
+    lock->irql = irql;
+}
+
+static inline void system_lock_release(struct system_lock *lock)
+{
+    KeReleaseSpinLock(&lock->lock, lock->irql);
+}
+
+/* The first time is in vck_nt_init, where nobody else runs. */
+struct system_once {
+    bool is_done;
+};
+#define SYSTEM_ONCE_INIT                                                                           \
+    {                                                                                              \
+        false                                                                                      \
+    }
+
+static inline void system_once(struct system_once *once, void (*run)(void))
+{
+    if (!once->is_done)
+        run();
+    once->is_done = true;
+}
+
+/* Pool as above, counted by its tag. DISPATCH. */
+void *system_heap_alloc(size_t size_bytes, uint32_t tag);
+void system_heap_free(void *p, uint32_t tag);
+
 /* ---- the state of threads ---- */
 
 /* What is kept for a thread that has something to keep. Only the thread itself, and DPCs that

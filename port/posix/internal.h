@@ -150,15 +150,17 @@ static inline void system_nap(void)
 
 /* ---- memory ---- */
 
-/* Zeroed, aligned to 16 bytes; NULL without memory. */
-static inline void *system_heap_alloc(size_t size_bytes)
+/* Zeroed, aligned to 16 bytes; NULL without memory. tag: for a port that counts by it. */
+static inline void *system_heap_alloc(size_t size_bytes, uint32_t tag)
 {
+    (void)tag;
     _Static_assert(_Alignof(max_align_t) >= 16, "calloc aligns to 16 bytes");
     return calloc(1, size_bytes);
 }
 
-static inline void system_heap_free(void *p)
+static inline void system_heap_free(void *p, uint32_t tag)
 {
+    (void)tag;
     free(p);
 }
 

@@ -10,6 +10,8 @@
 #include <string.h>
 #include "port/posix/net_internal.h"
 
+#define TAG VCK_TAG('n', 'a', 'm', 'e')
+
 struct job {
     struct vck_link link;      /* in resolvers->jobs, or to itself while a thread has it */
     struct vck_resolve_io *io; /* NULL: nobody wants the answer any more */
@@ -81,7 +83,7 @@ static void ask(struct resolvers *resolvers, struct job *job)
     int error = getaddrinfo(job->host, NULL, &hints, &answers);
     int os_error = errno;
     struct vck_resolve_io *io = claim(resolvers, job);
-    system_heap_free(job);
+    system_heap_free(job, TAG);
     if (io != NULL && error == 0)
         copy_answers(answers, io);
     if (answers != NULL)
@@ -99,7 +101,7 @@ static void ask(struct resolvers *resolvers, struct job *job)
 static void free_pool(struct resolvers *resolvers)
 {
     system_lock_fini(&resolvers->lock);
-    system_heap_free(resolvers);
+    system_heap_free(resolvers, TAG);
 }
 
 /* Under the lock, which it gives back while there is work. */
@@ -137,7 +139,7 @@ static void *work(void *context)
 
 struct resolvers *vck_posix_resolvers_create(void)
 {
-    struct resolvers *resolvers = system_heap_alloc(sizeof(*resolvers));
+    struct resolvers *resolvers = system_heap_alloc(sizeof(*resolvers), TAG);
     if (resolvers == NULL)
         return NULL;
     system_lock_init(&resolvers->lock);
@@ -182,7 +184,7 @@ static bool have_thread(struct resolvers *resolvers)
 static struct job *create_job(struct vck_resolve_io *io)
 {
     size_t host_bytes = strlen(io->host) + 1;
-    struct job *job = system_heap_alloc(sizeof(*job) + host_bytes);
+    struct job *job = system_heap_alloc(sizeof(*job) + host_bytes, TAG);
     if (job == NULL)
         return NULL;
     vck_link_init(&job->link);
@@ -215,7 +217,7 @@ void vck_sockets_resolve(struct vck_sockets *sockets, struct vck_resolve_io *io)
     }
     if (queued)
         return;
-    system_heap_free(job);
+    system_heap_free(job, TAG);
     complete(io, VCK_NO_MEMORY, 0);
 }
 
@@ -235,7 +237,7 @@ void vck_sockets_resolve_cancel(struct vck_sockets *sockets, struct vck_resolve_
         }
     }
     system_lock_release(&resolvers->lock);
-    system_heap_free(unused);
+    system_heap_free(unused, TAG);
     if (job != NULL)
         complete(io, VCK_CANCELLED, 0);
 }

@@ -161,14 +161,16 @@ static inline void system_nap(void)
 
 /* ---- memory ---- */
 
-static inline void *system_heap_alloc(size_t size_bytes)
+static inline void *system_heap_alloc(size_t size_bytes, uint32_t tag)
 {
+    (void)tag;
     _Static_assert(MEMORY_ALLOCATION_ALIGNMENT >= 16, "the heap aligns to 16 bytes");
     return HeapAlloc(GetProcessHeap(), HEAP_ZERO_MEMORY, size_bytes);
 }
 
-static inline void system_heap_free(void *p)
+static inline void system_heap_free(void *p, uint32_t tag)
 {
+    (void)tag;
     HeapFree(GetProcessHeap(), 0, p);
 }
 
