@@ -143,7 +143,8 @@ static void succeed_bind(struct request *request)
     request->socket->is_bound = true;
 }
 
-/* Listeners listen from here on. */
+/* Listeners listen from here on. As on Windows, a port with connections of its past can be had; one
+ * that the system chooses has none. */
 static NTSTATUS wsk_bind(PWSK_SOCKET socket, PSOCKADDR_WSK local, ULONG flags, PIRP irp)
 {
     struct fake_socket *s = of(socket);
@@ -156,6 +157,8 @@ static NTSTATUS wsk_bind(PWSK_SOCKET socket, PSOCKADDR_WSK local, ULONG flags, P
     request->succeed = succeed_bind;
     request->io.op = VCK_SOCKET_BIND;
     fake_wsk_from_system(local, &request->io.address);
+    if (request->io.address.port != 0 && s->kind != WSK_FLAG_DATAGRAM_SOCKET)
+        (void)host_set(s, VCK_SOCKET_REUSE_ADDRESS, 1);
     if (s->kind != WSK_FLAG_LISTEN_SOCKET)
         return fake_wsk_submit(request);
     struct vck_socket_io bind = {.op = VCK_SOCKET_BIND, .done = note_done};
@@ -427,7 +430,7 @@ struct fake_socket *fake_wsk_socket_create(struct fake_client *client, uint32_t 
     return s;
 }
 
-/* As on Windows, a port with connections of its past can be had, and IPv6 is that alone. */
+/* As on Windows, IPv6 is that alone. */
 NTSTATUS fake_wsk_socket(PWSK_CLIENT wsk_client, USHORT family, USHORT type, ULONG protocol,
                          ULONG flags, PVOID context, const VOID *dispatch, PEPROCESS process,
                          PETHREAD thread, PVOID security, PIRP irp) VCK_NO_ANALYSIS
@@ -447,7 +450,6 @@ NTSTATUS fake_wsk_socket(PWSK_CLIENT wsk_client, USHORT family, USHORT type, ULO
         client->host, family == WSK_AF_INET6 ? VCK_ADDRESS_IPV6 : VCK_ADDRESS_IPV4,
         is_datagram ? VCK_SOCKET_DATAGRAM : VCK_SOCKET_STREAM, &s->host, NULL);
     if (host_status == VCK_OK) {
-        (void)host_set(s, VCK_SOCKET_REUSE_ADDRESS, !is_datagram);
         (void)host_set(s, VCK_SOCKET_V6_ONLY, 1);
         request->information = (ULONG_PTR)s;
     } else {

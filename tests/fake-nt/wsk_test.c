@@ -84,6 +84,13 @@ static vck_status use_everything(struct ends *e) VCK_CAN_WAIT
     return status;
 }
 
+/* The port that the system chose is anybody's for a moment before it is listened on: once more. */
+static bool is_taken(vck_status status, uint64_t *n)
+{
+    *n -= status == VCK_ADDRESS_IN_USE;
+    return status == VCK_ADDRESS_IN_USE;
+}
+
 static void begin(struct ends *e) VCK_CAN_WAIT
 {
     *e = (struct ends){.network = started_network()};
@@ -108,10 +115,11 @@ static void fail_each_call(enum fake_wsk_mode mode, bool without_completion) VCK
             .mode = mode, .fails_without_completion = without_completion, .fail_nth = ++n};
         begin(&e);
         vck_status status = use_everything(&e);
-        has_failed = fake_wsk.fail_nth == 0;
+        has_failed = is_taken(status, &n) || fake_wsk.fail_nth == 0;
         fake_wsk.fail_nth = 0;
         /* Where a socket is bound that is to listen need not be known. */
-        assert_true(status == VCK_NO_MEMORY || (status == VCK_OK && (!has_failed || n == 4)));
+        assert_true(status == VCK_NO_MEMORY || status == VCK_ADDRESS_IN_USE ||
+                    (status == VCK_OK && (!has_failed || n == 4)));
         end(&e, live);
         assert_true(n < 100);
     }
@@ -142,9 +150,10 @@ static void every_irp_may_be_refused(void **state) VCK_CAN_WAIT
         begin(&e);
         fake_fail_nth(++n);
         vck_status status = use_everything(&e);
-        has_failed = fake_has_failed();
+        has_failed = is_taken(status, &n) || fake_has_failed();
         fake_fail_nth(0);
-        assert_status(status, has_failed ? VCK_NO_MEMORY : VCK_OK);
+        assert_true(status == VCK_ADDRESS_IN_USE ||
+                    status == (has_failed ? VCK_NO_MEMORY : VCK_OK));
         end(&e, live);
         assert_true(n < 100);
     }
@@ -156,7 +165,7 @@ static void every_irp_may_be_refused(void **state) VCK_CAN_WAIT
 /* To a port that the system gives nobody who does not ask for it. */
 static void bind_to_number(struct ends *e, struct vck_address *address) VCK_CAN_WAIT
 {
-    vck_status status = VCK_ALREADY_EXISTS;
+    vck_status status = VCK_ADDRESS_IN_USE;
 
     address->port = (uint16_t)(20000 + vck_thread_id() % 8000);
     while (status) {
