@@ -43,20 +43,30 @@ static vck_status wait_for_binds(struct frame_fixture *f) VCK_CAN_WAIT
     return wait.status;
 }
 
+static void end_tree(struct frame_fixture *f) VCK_CAN_WAIT
+{
+    vck_frame_protocol_destroy(f->protocol);
+    f->protocol = NULL;
+    assert_int_equal(vck_object_unload(f->root, 0), VCK_OK);
+    f->root = NULL;
+}
+
 vck_status frame_start(struct frame_fixture *f)
 {
-    const struct vck_frame_options options = {.name = "ndisprot"};
-    vck_status status = vck_frame_protocol_create(&options, &f->protocol);
+    static const struct vck_object_type root_type = {.name = "test"};
+    struct vck_frame_options options = {.name = "ndisprot"};
+    vck_status status = vck_object_create(&root_type, NULL, NULL, NULL, &f->root);
 
     if (status)
         return status;
-    status = vck_frame_protocol_start(f->protocol, NULL);
+    options.parent = f->root;
+    status = vck_frame_protocol_create(&options, &f->protocol);
+    if (status == VCK_OK)
+        status = vck_frame_protocol_start(f->protocol, NULL);
     if (status == VCK_OK)
         status = wait_for_binds(f);
-    if (status) {
-        vck_frame_protocol_destroy(f->protocol);
-        f->protocol = NULL;
-    }
+    if (status)
+        end_tree(f);
     return status;
 }
 
@@ -64,8 +74,7 @@ void frame_stop(struct frame_fixture *f)
 {
     for (uint32_t i = 0; i < NDIS_ADAPTERS; i++)
         vck_frame_close(&f->openers[i]);
-    vck_frame_protocol_destroy(f->protocol);
-    f->protocol = NULL;
+    end_tree(f);
 }
 
 vck_status frame_set_filter(struct frame_fixture *f, uint32_t adapter, uint32_t filter)

@@ -17,6 +17,7 @@
 #define FRAME_TYPE VCK_FRAME_ETHER_TYPE_DEFAULT
 
 struct frame_fixture {
+    struct vck_object *root; /* whose unload waits until all memory has gone */
     struct vck_frame_protocol *protocol;
     struct vck_frame_opener openers[NDIS_ADAPTERS];
     size_t live; /* allocations before */
