@@ -211,7 +211,7 @@ def encrypt_and_decrypt():
 @tap.test
 def pause_and_resume():
     """rate slows a sweep down, pause stops it, it stays paused over attach, resume goes on"""
-    make_volume(size=SLOW)
+    make_volume(size=SLOW // 2)
     with daemon():
         vck("attach", "--vmk-file", "key", "image")
         vck("rate", "image", "1", says="at most 1 MiB/s")
@@ -304,7 +304,7 @@ def bar_on_a_terminal():
 
 
 def kill_in_the_middle(do_repair):
-    data = make_volume(size=SLOW)
+    data = make_volume(size=SLOW // 2)
     with daemon() as process:
         vck("attach", "--vmk-file", "key", "image")
         vck("rate", "image", "1")
