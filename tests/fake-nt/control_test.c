@@ -7,24 +7,6 @@
 #include "vck/bytes.h"
 #include "vck/thread.h"
 
-static int set_up(void **state) VCK_NO_ANALYSIS
-{
-    struct driver_fixture *f = calloc(1, sizeof(*f));
-
-    driver_begin(f);
-    assert_int_equal(driver_load(f), STATUS_SUCCESS);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state) VCK_NO_ANALYSIS
-{
-    driver_unload(*state);
-    driver_end(*state);
-    free(*state);
-    return 0;
-}
-
 /* ---- up and down ---- */
 
 static bool is_zero(const void *p, size_t size_bytes)
@@ -360,7 +342,7 @@ static void cancel_races(void **state) VCK_NO_ANALYSIS
     free(call);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, driver_set_up, driver_tear_down)
 
 int main(void)
 {

@@ -255,3 +255,21 @@ void driver_end(struct driver_fixture *f)
     assert_int_equal(fake_live_devices(), 0);
     assert_int_equal(vck_alloc_live_count(), f->live);
 }
+
+int driver_set_up(void **state) VCK_NO_ANALYSIS
+{
+    struct driver_fixture *f = calloc(1, sizeof(*f));
+
+    driver_begin(f);
+    assert_int_equal(driver_load(f), STATUS_SUCCESS);
+    *state = f;
+    return 0;
+}
+
+int driver_tear_down(void **state) VCK_NO_ANALYSIS
+{
+    driver_unload(*state);
+    driver_end(*state);
+    free(*state);
+    return 0;
+}

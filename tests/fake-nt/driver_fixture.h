@@ -43,6 +43,9 @@ NTSTATUS driver_use_device(struct driver_fixture *f, DEVICE_USAGE_NOTIFICATION_T
 void driver_remove_device(struct driver_fixture *f) VCK_CAN_WAIT;
 /* Checks that nothing is left. */
 void driver_end(struct driver_fixture *f) VCK_CAN_WAIT;
+/* For cmocka: *state is a fixture with the driver loaded; and neither is left. */
+int driver_set_up(void **state);
+int driver_tear_down(void **state);
 
 /* ---- programs ---- */
 

@@ -46,23 +46,11 @@ static NTSTATUS control_filesystem(PDEVICE_OBJECT device, ULONG code)
 
 static int set_up(void **state) VCK_NO_ANALYSIS
 {
-    struct driver_fixture *f = calloc(1, sizeof(*f));
-
-    driver_begin(f);
     memset(&filesystem, 0, sizeof(filesystem));
     filesystem.is_mounted = true;
+    int failed = driver_set_up(state);
     fake_system.control = control_filesystem;
-    assert_int_equal(driver_load(f), STATUS_SUCCESS);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state) VCK_NO_ANALYSIS
-{
-    driver_unload(*state);
-    driver_end(*state);
-    free(*state);
-    return 0;
+    return failed;
 }
 
 /* ---- doing ---- */
@@ -500,7 +488,7 @@ static void unload_with_volumes(void **state) VCK_NO_ANALYSIS
     assert_int_equal(status_of(f, "D:").encrypted_sector, DATA_SECTORS);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, driver_tear_down)
 
 int main(void)
 {

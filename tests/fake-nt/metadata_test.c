@@ -9,24 +9,6 @@
 #define SECTOR     512u
 #define BOTH       (FILE_READ_DATA | FILE_WRITE_DATA)
 
-static int set_up(void **state) VCK_NO_ANALYSIS
-{
-    struct driver_fixture *f = calloc(1, sizeof(*f));
-
-    driver_begin(f);
-    assert_int_equal(driver_load(f), STATUS_SUCCESS);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state) VCK_NO_ANALYSIS
-{
-    driver_unload(*state);
-    driver_end(*state);
-    free(*state);
-    return 0;
-}
-
 /* Through a handle with this access, and with so much room for the answer. */
 static uint32_t ask(struct driver_fixture *f, struct fake_call *call, ACCESS_MASK access,
                     const struct vck_msg_metadata_request *request,
@@ -206,7 +188,7 @@ static void who_may_ask(void **state) VCK_NO_ANALYSIS
     free(call);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, driver_set_up, driver_tear_down)
 
 int main(void)
 {
