@@ -59,6 +59,8 @@ static bool read_path(struct reading *r, char *path)
         if (*at == '/')
             *at = '\\';
     }
+    if (at[-1] == '\\')
+        return vck_json_wrong(&r->json, "the path names no file");
     return true;
 }
 
