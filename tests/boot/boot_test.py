@@ -28,11 +28,11 @@ from machine import FIRST, PARTITION, Machine, Volume, key_oracle  # noqa: E402
 
 JOBS = 2
 VMK = hashlib.sha256(b"master key").digest()
-BIG = random.Random(20).randbytes(20 * machine.MIB)
+BIG = random.Random(20).randbytes(10 * machine.MIB)  # read twice in each mode
 NEW = bytes((i * 7 + i // 251) & 255 for i in range(300001))
 OTHER = 100  # is added to what the next stage writes where its options say S
 INITRD = b"an initrd of 29 bytes, not 28"
-PLAIN_BYTES = 33 * machine.MIB
+PLAIN_BYTES = 20 * machine.MIB
 ASK = r"^R: try again"
 PROMPT = r"^Passphrase or recovery key"
 PASSPHRASE = "correct horse, bättery & staple"
