@@ -127,8 +127,7 @@ struct td_mount {
     uint32_t disk;
     uint32_t sector_bytes;
     uint32_t cluster_sectors;
-    uint32_t
-        piece_bytes; /* of the bitmap in one answer, at most; 0: as many as there is room for */
+    uint32_t piece_bytes; /* of the bitmap in one answer, at most; 0: what there is room for */
     uint64_t first_sector;
     uint64_t clusters;       /* the bitmap that follows has a bit for each */
     uint32_t status;         /* of FSCTL_GET_VOLUME_BITMAP, an NTSTATUS */

@@ -325,35 +325,42 @@ static bool run_load(const struct words *words)
     return true;
 }
 
-/* data=HEX: the bitmap. */
-static bool run_mount(const struct words *words)
+/* data=HEX: its size in bytes; -1: refused. */
+static int read_data(const struct words *words, const char *command, uint8_t *ret_data,
+                     size_t capacity)
 {
-    static uint8_t input[sizeof(struct td_mount) + MOUNT_DATA_BYTES];
-    struct td_mount mount = {0};
     const char *hex = word_text(words, "data");
-    int size = hex ? from_hex(hex, input + sizeof mount, MOUNT_DATA_BYTES) : 0;
+    int size = hex ? from_hex(hex, ret_data, capacity) : 0;
     if (size < 0)
-        return refuse("mount", "data is not hexadecimal");
-    if (!put_words(words, mount_fields, "data", &mount))
-        return false;
-    memcpy(input, &mount, sizeof mount);
-    return ask(TD_MOUNT, input, sizeof mount + (size_t)size, NULL, 0, NULL);
+        (void)refuse(command, "data is not hexadecimal");
+    return size;
 }
 
-/* data=HEX: the messages. */
+/* data: the bitmap. */
+static bool run_mount(const struct words *words)
+{
+    static struct {
+        struct td_mount mount;
+        uint8_t data[MOUNT_DATA_BYTES];
+    } input;
+    int size = read_data(words, "mount", input.data, sizeof input.data);
+    input.mount = (struct td_mount){0};
+    return size >= 0 && put_words(words, mount_fields, "data", &input.mount) &&
+           ask(TD_MOUNT, &input, sizeof input.mount + (size_t)size, NULL, 0, NULL);
+}
+
+/* data: the messages. */
 static bool run_storm(const struct words *words)
 {
-    static uint8_t input[sizeof(struct td_storm) + STORM_DATA_BYTES];
-    struct td_storm storm = {.seed = 1};
+    static struct {
+        struct td_storm storm;
+        uint8_t data[STORM_DATA_BYTES];
+    } input;
     struct td_stormed stormed;
-    const char *hex = word_text(words, "data");
-    int size = hex ? from_hex(hex, input + sizeof storm, STORM_DATA_BYTES) : 0;
-    if (size < 0)
-        return refuse("storm", "data is not hexadecimal");
-    if (!put_words(words, storm_fields, "data", &storm))
-        return false;
-    memcpy(input, &storm, sizeof storm);
-    if (!ask(TD_STORM, input, sizeof storm + (size_t)size, &stormed, sizeof stormed, NULL))
+    int size = read_data(words, "storm", input.data, sizeof input.data);
+    input.storm = (struct td_storm){.seed = 1};
+    if (size < 0 || !put_words(words, storm_fields, "data", &input.storm) ||
+        !ask(TD_STORM, &input, sizeof input.storm + (size_t)size, &stormed, sizeof stormed, NULL))
         return false;
     print_fields(stormed_fields, &stormed);
     return true;
