@@ -15,6 +15,7 @@
 #include "port/disk.h"
 #include "port/port.h"
 #include "vck/codes.h"
+#include "vck/condition.h"
 #include "vck/list.h"
 #include "vck/messages.h"
 #include "vck/provider.h"
@@ -108,7 +109,8 @@ struct vck_control_host {
 
     /* The rest is the dispatcher's own. */
     struct vck_mutex lock;
-    struct vck_link claims; /* paths that PREPARE, ATTACH or DETACH work on */
+    struct vck_link claims; /* paths that are being prepared, attached or detached */
+    struct vck_condition unclaimed;
 };
 
 /* The fields above the line are set before. */
@@ -133,8 +135,9 @@ VCK_CHECKED uint32_t vck_control_handle(struct vck_control_host *host,
 VCK_CHECKED vck_status vck_control_authorize(const struct vck_control_caller *caller,
                                              uint32_t code);
 
-/* Detaches every volume, in use or not, OS volumes only when asked; failures are logged. For the
- * host's end, and DETACH_ALL_VOLUMES. PASSIVE. */
+/* Detaches every volume, in use or not, OS volumes only when asked; failures are logged. A volume
+ * that is being prepared or detached is waited for. For the host's end, and DETACH_ALL_VOLUMES.
+ * PASSIVE. */
 void vck_control_detach_all(struct vck_control_host *host, bool os_volumes_too) VCK_CAN_WAIT;
 
 /* The disk of a volume goes away: ends the volume without asking anybody. The caller holds a

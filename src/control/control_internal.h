@@ -42,14 +42,23 @@ VCK_CHECKED vck_status control_may_encrypt(struct control_request *r, struct vck
 /* One at a time may prepare, attach or detach the volume of a path. */
 struct control_claim {
     struct vck_link link;
-    char path[VCK_VOLUME_PATH_BYTES]; /* canonical */
+    const char *path; /* canonical */
 };
+
+/* The path in its canonical spelling. INVALID_DATA, explained: it is none. */
+VCK_CHECKED vck_status control_canonical_path(struct control_request *r, const char *path,
+                                              char ret_path[VCK_VOLUME_PATH_BYTES]) VCK_CAN_WAIT;
 
 /* Claims the path in its canonical spelling, until unclaim, which accepts NULL. BUSY: somebody else
  * is at it. NO_MEMORY. */
 VCK_CHECKED vck_status control_claim(struct control_request *r, const char *path,
                                      struct control_claim **ret_claim) VCK_CAN_WAIT;
 void control_unclaim(struct control_request *r, struct control_claim *claim VCK_TAKES) VCK_CAN_WAIT;
+
+/* The same for who cannot be refused: waits until nobody else is at the path, which the claim
+ * refers to, until its end. */
+void control_claim_begin(struct vck_control_host *host, struct control_claim *claim) VCK_CAN_WAIT;
+void control_claim_end(struct vck_control_host *host, struct control_claim *claim) VCK_CAN_WAIT;
 
 /* The volume of a path in any spelling, referenced. NOT_FOUND, explained. */
 VCK_CHECKED vck_status control_find(struct control_request *r, const char *path,

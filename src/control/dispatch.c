@@ -12,70 +12,7 @@ struct handler {
     vck_status (*handle)(struct control_request *r, const void *message);
 };
 
-static bool is_equal(const char *a, const char *b)
-{
-    size_t size = strlen(a) + 1;
-
-    return strlen(b) + 1 == size && memcmp(a, b, size) == 0;
-}
-
-/* ---- claims and finding ---- */
-
-static vck_status canonical_path(struct control_request *r, const char *path,
-                                 char ret_path[VCK_VOLUME_PATH_BYTES])
-{
-    if (!*path)
-        return control_explain(&r->why, VCK_INVALID_DATA, "volume_path is empty");
-    return r->host->ops->canonical_path(r->host, path, ret_path, &r->why);
-}
-
-static vck_status enlist(struct control_request *r, struct control_claim *claim) VCK_CAN_WAIT
-{
-    vck_status status = VCK_OK;
-
-    vck_mutex_acquire(&r->host->lock);
-    VCK_LIST_FOR_EACH(link, next, &r->host->claims)
-    {
-        if (is_equal(VCK_CONTAINER_OF(link, struct control_claim, link)->path, claim->path))
-            status = VCK_BUSY;
-    }
-    if (status == VCK_OK)
-        vck_list_push_back(&r->host->claims, &claim->link);
-    vck_mutex_release(&r->host->lock);
-    if (status)
-        control_explain(&r->why, status, "another request is preparing or detaching %s",
-                        claim->path);
-    return status;
-}
-
-vck_status control_claim(struct control_request *r, const char *path,
-                         struct control_claim **ret_claim)
-{
-    struct control_claim *claim = vck_alloc(sizeof(*claim), CONTROL_TAG);
-    vck_status status;
-
-    if (!claim)
-        return VCK_NO_MEMORY;
-    vck_link_init(&claim->link);
-    status = canonical_path(r, path, claim->path);
-    if (status == VCK_OK)
-        status = enlist(r, claim);
-    if (status)
-        vck_free(claim);
-    else
-        *ret_claim = claim;
-    return status;
-}
-
-void control_unclaim(struct control_request *r, struct control_claim *claim)
-{
-    if (!claim)
-        return;
-    vck_mutex_acquire(&r->host->lock);
-    vck_link_remove(&claim->link);
-    vck_mutex_release(&r->host->lock);
-    vck_free(claim);
-}
+/* ---- finding ---- */
 
 /* By asking the host of each volume whether it is the one. */
 static vck_status find_alias(struct control_request *r, const char *path,
@@ -102,7 +39,7 @@ vck_status control_find(struct control_request *r, const char *path, struct vck_
 
     if (!canonical)
         return VCK_NO_MEMORY;
-    status = canonical_path(r, path, canonical);
+    status = control_canonical_path(r, path, canonical);
     if (status)
         goto out;
     status = vck_registry_find(r->host->registry, path, ret_volume);
@@ -548,7 +485,7 @@ VCK_NOINLINE vck_status vck_control_end_volume(struct vck_control_host *host,
     return status;
 }
 
-/* The claim keeps others from attaching it again before it is gone. */
+/* Under a claim, which keeps others from attaching it again before it is gone. */
 static vck_status detach_found(struct control_request *r, struct vck_volume *volume) VCK_CAN_WAIT
 {
     struct vck_control_host *host = r->host;
@@ -593,24 +530,33 @@ static vck_status detach(struct control_request *r, const void *message) VCK_CAN
     return control_respond_empty(r, status);
 }
 
+/* Who prepares or detaches it at the moment comes to an end first: half in place, it could not be
+ * taken out of place. */
+static void end_claimed(struct vck_control_host *host, struct vck_volume *volume) VCK_CAN_WAIT
+{
+    struct control_claim claim = {.path = vck_volume_path(volume)};
+    vck_status status;
+
+    vck_volume_give_up(volume);
+    control_claim_begin(host, &claim);
+    if (host->ops->before_detach)
+        (void)host->ops->before_detach(host, volume, true, NULL);
+    status = vck_control_end_volume(host, volume);
+    control_claim_end(host, &claim);
+    if (status && status != VCK_NOT_FOUND)
+        vck_log_error("detaching %s: %s", vck_volume_path(volume), vck_status_text(status));
+}
+
 void vck_control_detach_all(struct vck_control_host *host, bool os_volumes_too)
 {
     struct vck_volume *volume;
     uint32_t index = 0;
 
     while (vck_registry_at(host->registry, index, &volume) == VCK_OK) {
-        vck_status status = VCK_OK;
-
-        if (vck_volume_is_os_volume(volume) && !os_volumes_too) {
+        if (vck_volume_is_os_volume(volume) && !os_volumes_too)
             index++;
-        } else {
-            vck_volume_give_up(volume);
-            if (host->ops->before_detach)
-                (void)host->ops->before_detach(host, volume, true, NULL);
-            status = vck_control_end_volume(host, volume);
-        }
-        if (status && status != VCK_NOT_FOUND)
-            vck_log_error("detaching %s: %s", vck_volume_path(volume), vck_status_text(status));
+        else
+            end_claimed(host, volume);
         vck_volume_release(volume);
     }
 }
@@ -772,11 +718,13 @@ uint32_t vck_control_handle(struct vck_control_host *host, struct vck_control_ca
 void vck_control_init(struct vck_control_host *host)
 {
     vck_mutex_init(&host->lock);
+    vck_condition_init(&host->unclaimed);
     vck_link_init(&host->claims);
 }
 
 void vck_control_fini(struct vck_control_host *host)
 {
     VCK_ASSERT(vck_list_is_empty(&host->claims));
+    vck_condition_fini(&host->unclaimed);
     vck_mutex_fini(&host->lock);
 }

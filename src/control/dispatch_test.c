@@ -707,6 +707,52 @@ static void places(void **state)
     assert_int_equal(host->places[0], 'd');
 }
 
+struct detacher {
+    struct test_host *host;
+    struct vck_thread *thread;
+    struct vck_event ended;
+};
+
+static struct detacher detacher;
+
+static void detach_meanwhile(void *context) VCK_CAN_WAIT
+{
+    (void)context;
+    vck_control_detach_all(&detacher.host->control, false);
+    vck_event_set(&detacher.ended);
+}
+
+/* Leaves the other thread the time to come in between. */
+static vck_status in_place_slowly(struct vck_control_host *control, struct vck_volume *volume,
+                                  struct vck_explanation *ret_why) VCK_CAN_WAIT
+{
+    assert_int_equal(
+        vck_thread_create(detach_meanwhile, NULL, VCK_THREAD_NORMAL, "detach", &detacher.thread),
+        VCK_OK);
+    (void)vck_event_wait(&detacher.ended, vck_clock_ns() + 100000000);
+    return test_in_place(control, volume, ret_why);
+}
+
+static void detach_all_waits_for_prepare(void **state) VCK_CAN_WAIT
+{
+    struct test_host *host = *state;
+    struct vck_control_host_ops ops = test_ops;
+
+    ops.in_place = in_place_slowly;
+    host->control.ops = &ops;
+    detacher = (struct detacher){.host = host};
+    vck_event_init(&detacher.ended);
+    test_make_volume(host, 0);
+    expect(host, prepare(host, "/a", true), VCK_OK);
+    vck_thread_join(detacher.thread);
+    vck_event_fini(&detacher.ended);
+    assert_int_equal(host->places[0], 'd');
+    assert_int_equal(count_of(host), 0);
+    assert_true(host->is_closed[0]);
+    host->control.ops = &test_ops;
+    expect(host, prepare(host, "/a", true), VCK_OK);
+}
+
 static void wrong_key_leaves_the_place(void **state)
 {
     static const uint8_t wrong[32] = {1};
@@ -778,6 +824,7 @@ int main(void)
         TEST(os_volumes),
         TEST(bench),
         TEST(places),
+        TEST(detach_all_waits_for_prepare),
         TEST(wrong_key_leaves_the_place),
         TEST(device_path_is_opened),
         TEST(encrypting_is_refused),
