@@ -100,9 +100,10 @@ struct vck_volume_metadata {
     bool flush_failed;       /* the work's answer: what is durable is unknown */
 };
 
-/* Calls `work` while nothing else writes metadata: the sweep stands at the end of a batch with its
- * journal closed, or is stuck in one, and goes on afterwards if it ran. Requests go on meanwhile.
- * DELETED; IO: a flush has failed before; otherwise what the work returns. PASSIVE. */
+/* Calls `work` while nothing else writes metadata and the disk stays open: the sweep stands at the
+ * end of a batch with its journal closed, or is stuck in one, and goes on afterwards if it ran.
+ * Requests go on meanwhile. DELETED; IO: a flush has failed before; otherwise what the work
+ * returns. PASSIVE. */
 VCK_CHECKED vck_status
 vck_volume_change_metadata(struct vck_volume *volume,
                            vck_status (*work)(void *context, struct vck_volume_metadata *metadata),
@@ -127,9 +128,11 @@ struct vck_object *vck_volume_object(struct vck_volume *volume);
 void vck_volume_reference(struct vck_volume *volume);
 void vck_volume_release(struct vck_volume *volume VCK_TAKES);
 
+/* NULL once it is detached: only for who keeps others from detaching it. */
+struct vck_disk *vck_volume_disk(struct vck_volume *volume);
+
 /* Constant for the life of an unlocked volume. Any level. */
 const char *vck_volume_path(const struct vck_volume *volume);
-struct vck_disk *vck_volume_disk(struct vck_volume *volume);
 uint32_t vck_volume_sector_size_bytes(const struct vck_volume *volume);
 uint64_t vck_volume_data_start_lba(const struct vck_volume *volume);
 uint64_t vck_volume_data_sectors(const struct vck_volume *volume);

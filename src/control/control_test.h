@@ -88,9 +88,8 @@ static inline vck_status test_open_disk(struct vck_control_host *control, const 
         strcpy(ret_why->text, "there is no such disk");
         return VCK_NOT_FOUND;
     }
-    if (!host->is_closed[index])
+    if (!__atomic_exchange_n(&host->is_closed[index], false, __ATOMIC_ACQUIRE))
         return VCK_BUSY;
-    host->is_closed[index] = false;
     *ret_disk = &host->disks[index]->disk;
     return VCK_OK;
 }

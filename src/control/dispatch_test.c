@@ -753,6 +753,42 @@ static void detach_all_waits_for_prepare(void **state) VCK_CAN_WAIT
     expect(host, prepare(host, "/a", true), VCK_OK);
 }
 
+static int paths_left;
+
+/* ATTACH asks for the path when it looks for the volume, and again when it claims it. */
+static vck_status path_of_what_goes(struct vck_control_host *control, const char *path,
+                                    char ret_path[VCK_VOLUME_PATH_BYTES],
+                                    struct vck_explanation *ret_why) VCK_CAN_WAIT
+{
+    struct vck_volume *volume;
+
+    if (--paths_left == 0) {
+        assert_int_equal(vck_registry_find(control->registry, path, &volume), VCK_OK);
+        assert_int_equal(vck_control_end_volume(control, volume), VCK_OK);
+        vck_volume_release(volume);
+    }
+    return test_canonical_path(control, path, ret_path, ret_why);
+}
+
+static void attach_what_goes(void **state)
+{
+    struct test_host *host = *state;
+    struct vck_control_host_ops ops = test_ops;
+    struct vck_msg_attach_request request = {.volume_path = "/a",
+                                             .vmk = {test_key, sizeof(test_key)}};
+
+    ops.canonical_path = path_of_what_goes;
+    test_make_volume(host, 0);
+    expect(host, prepare(host, "/a", false), VCK_OK);
+    host->control.ops = &ops;
+    paths_left = 2;
+    expect(host, send_message(host, VCK_CODE_ATTACH, &request), VCK_DELETED);
+    assert_int_equal(paths_left, 0);
+    host->control.ops = &test_ops;
+    assert_true(host->is_closed[0]);
+    expect(host, prepare(host, "/a", true), VCK_OK);
+}
+
 static void wrong_key_leaves_the_place(void **state)
 {
     static const uint8_t wrong[32] = {1};
@@ -825,6 +861,7 @@ int main(void)
         TEST(bench),
         TEST(places),
         TEST(detach_all_waits_for_prepare),
+        TEST(attach_what_goes),
         TEST(wrong_key_leaves_the_place),
         TEST(device_path_is_opened),
         TEST(encrypting_is_refused),

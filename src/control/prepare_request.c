@@ -289,6 +289,13 @@ vck_status control_prepare(struct control_request *r, const void *message)
 
 /* ---- ATTACH ---- */
 
+/* Called through a pointer by the volume, which may wait. */
+static vck_status inspect(void *context, struct vck_volume_metadata *metadata) VCK_NO_ANALYSIS
+{
+    return vck_store_inspect(context, metadata->disk);
+}
+
+/* By way of the volume, whose disk may be on its way out. */
 static vck_status check_disk(struct control_request *r, struct vck_volume *volume,
                              const struct control_geometry *said,
                              uint32_t *ret_replica_count) VCK_CAN_WAIT
@@ -298,7 +305,7 @@ static vck_status check_disk(struct control_request *r, struct vck_volume *volum
 
     if (!store)
         return VCK_NO_MEMORY;
-    status = vck_store_inspect(store, vck_volume_disk(volume));
+    status = vck_volume_change_metadata(volume, inspect, store);
     if (status)
         control_explain(&r->why, status, "the metadata on %s: %s", vck_volume_path(volume),
                         vck_status_text(status));

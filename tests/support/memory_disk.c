@@ -59,12 +59,14 @@ static vck_status query_size(struct vck_disk *disk, uint64_t *ret_size_bytes)
 static void close_disk(struct vck_disk *disk)
 {
     struct memory_disk *m = of(disk);
+    bool *closed = m->closed;
 
-    if (m->closed)
-        *m->closed = true;
     m->disk.flush_failed = 0;
     if (!m->keep)
         memory_disk_free(m);
+    /* From here on it may be opened again. */
+    if (closed)
+        __atomic_store_n(closed, true, __ATOMIC_RELEASE);
 }
 
 static const struct vck_disk_ops ops = {
