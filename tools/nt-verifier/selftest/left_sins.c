@@ -2,7 +2,8 @@
 /* What a driver leaves behind. */
 #include "selftest.h"
 
-enum { OUTLAST_MS = 300 };
+/* Long enough to be found on a busy machine. */
+enum { OUTLAST_MS = 3000 };
 
 static void leave_pool(void)
 {
@@ -77,18 +78,22 @@ static void leave_thread_at_unload(void)
     selftest_unload = leave_thread;
 }
 
+static KEVENT item_is_freed;
+
 static void NTAPI run_work(PDEVICE_OBJECT device, PVOID context)
 {
     (void)device;
     IoFreeWorkItem(context);
+    KeSetEvent(&item_is_freed, IO_NO_INCREMENT, FALSE);
     selftest_sleep_ms(OUTLAST_MS);
 }
 
 static void queue_work(void)
 {
     PIO_WORKITEM item = IoAllocateWorkItem(selftest_device);
+    KeInitializeEvent(&item_is_freed, NotificationEvent, FALSE);
     IoQueueWorkItem(item, run_work, DelayedWorkQueue, item);
-    selftest_sleep_ms(OUTLAST_MS / 10);
+    KeWaitForSingleObject(&item_is_freed, Executive, KernelMode, FALSE, NULL);
 }
 
 static void leave_work_at_unload(void)
@@ -103,7 +108,7 @@ static void NTAPI run_dpc(PKDPC dpc, PVOID context, PVOID one, PVOID two)
     KeSetEvent(context, IO_NO_INCREMENT, FALSE);
     (void)one;
     (void)two;
-    while (KeQueryPerformanceCounter(NULL).QuadPart - start.QuadPart < frequency.QuadPart / 5)
+    while (KeQueryPerformanceCounter(NULL).QuadPart - start.QuadPart < frequency.QuadPart)
         YieldProcessor();
 }
 
