@@ -63,6 +63,12 @@ bool filter_refuses_writes(const struct filter *filter)
     return __atomic_load_n(&filter->refuses_writes, __ATOMIC_ACQUIRE) != 0;
 }
 
+bool filter_refuses_now(const struct filter *filter, bool is_bound)
+{
+    return filter_refuses_writes(filter) &&
+           (!is_bound || vck_volume_is_provisional(filter->binding->volume));
+}
+
 /* ---- coming ---- */
 
 #define COPIED_FLAGS ((ULONG)(DO_BUFFERED_IO | DO_DIRECT_IO | DO_POWER_PAGABLE | DO_POWER_INRUSH))

@@ -121,9 +121,10 @@ VCK_CHECKED vck_status filter_bind(struct filter *filter, struct vck_volume *vol
  * those that were, however long. Harmless when nothing is bound. PASSIVE. */
 void filter_unbind(struct filter *filter) VCK_CAN_WAIT;
 
-/* While nothing is bound: whether writes, trims and pass-through commands are refused with
- * STATUS_MEDIA_WRITE_PROTECTED. For a volume that holds ciphertext it is set before filter_unbind,
- * so that no write slips between; it says nothing while a volume is bound. Any level. */
+/* While nothing is bound, or a volume that has no key yet: whether writes, trims and pass-through
+ * commands are refused with STATUS_MEDIA_WRITE_PROTECTED. For a volume that holds ciphertext it is
+ * set before filter_unbind, so that no write slips between; it says nothing while a volume with its
+ * key is bound. Any level. */
 void filter_set_write_refusal(struct filter *filter, bool refuse);
 bool filter_refuses_writes(const struct filter *filter);
 

@@ -96,23 +96,24 @@ static NTSTATUS control_bound(struct filter *filter, PIRP irp)
     return leave_and_pass(filter, irp);
 }
 
-static NTSTATUS control_refusing(struct filter *filter, PIRP irp)
+static bool is_writing(PIRP irp)
 {
     const IO_STACK_LOCATION *stack = IoGetCurrentIrpStackLocation(irp);
     const uint8_t *request = irp->AssociatedIrp.SystemBuffer;
     size_t size_bytes = request ? stack->Parameters.DeviceIoControl.InputBufferLength : 0;
 
-    if (view_action_refusing(stack->Parameters.DeviceIoControl.IoControlCode, request,
-                             size_bytes) != VIEW_PASS)
-        return filter_complete(irp, STATUS_MEDIA_WRITE_PROTECTED, 0);
-    return filter_pass(filter, irp);
+    return view_action_refusing(stack->Parameters.DeviceIoControl.IoControlCode, request,
+                                size_bytes) != VIEW_PASS;
 }
 
 NTSTATUS filter_device_control(struct filter *filter, PIRP irp)
 {
-    if (vck_rundown_acquire(&filter->bound))
-        return control_bound(filter, irp);
-    if (filter_refuses_writes(filter))
-        return control_refusing(filter, irp);
-    return filter_pass(filter, irp);
+    bool is_bound = vck_rundown_acquire(&filter->bound);
+
+    if (filter_refuses_now(filter, is_bound) && is_writing(irp)) {
+        if (is_bound)
+            vck_rundown_release(&filter->bound);
+        return filter_complete(irp, STATUS_MEDIA_WRITE_PROTECTED, 0);
+    }
+    return is_bound ? control_bound(filter, irp) : filter_pass(filter, irp);
 }

@@ -4,11 +4,14 @@
 
 static NTSTATUS transfer(struct filter *filter, PIRP irp, UCHAR major)
 {
-    if (vck_rundown_acquire(&filter->bound))
-        return filter_enqueue(filter, irp);
-    if (major == IRP_MJ_WRITE && filter_refuses_writes(filter))
+    bool is_bound = vck_rundown_acquire(&filter->bound);
+
+    if (major == IRP_MJ_WRITE && filter_refuses_now(filter, is_bound)) {
+        if (is_bound)
+            vck_rundown_release(&filter->bound);
         return filter_complete(irp, STATUS_MEDIA_WRITE_PROTECTED, 0);
-    return filter_pass(filter, irp);
+    }
+    return is_bound ? filter_enqueue(filter, irp) : filter_pass(filter, irp);
 }
 
 /* Sent by who found the filter in the stack just before it left: a request of the device below, a

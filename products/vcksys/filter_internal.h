@@ -85,6 +85,9 @@ struct filter {
 /* What filter_start was given. */
 const struct filter_options *filter_room_options(void);
 
+/* Whether what would write is refused; is_bound: the caller holds `bound`. Any level. */
+bool filter_refuses_now(const struct filter *filter, bool is_bound);
+
 static inline NTSTATUS filter_complete(PIRP irp, NTSTATUS nt_status, ULONG_PTR information)
 {
     irp->IoStatus.Status = nt_status;

@@ -344,6 +344,32 @@ static void device_removed_while_attached(void **state) VCK_NO_ANALYSIS
     assert_false(status_of(f, "\\Device\\FakeDisk").is_attached);
 }
 
+/* ---- ciphertext without a key ---- */
+
+static void written_only_with_the_key(void **state) VCK_NO_ANALYSIS
+{
+    struct driver_fixture *f = *state;
+    struct fake_call *call = calloc(1, sizeof(*call));
+    const struct vck_msg_prepare_request prepare = {.volume_path = "D:", .nt_device_path = ""};
+    const struct vck_msg_attach_request attach = {.volume_path = "D:",
+                                                  .vmk = {driver_key, sizeof(driver_key)},
+                                                  .nt_device_path = "",
+                                                  .raw_partition_path = ""};
+
+    assert_int_equal(driver_request(f, call, VCK_CODE_PREPARE, &prepare), 0);
+    assert_int_equal(driver_write_sector(f, 0), STATUS_SUCCESS);
+    assert_int_equal(driver_request(f, call, VCK_CODE_ATTACH, &attach), 0);
+    encrypt(f, "D:");
+    assert_int_equal(request(f, VCK_CODE_DETACH, "D:"), 0);
+    assert_int_equal(driver_write_sector(f, 0), STATUS_MEDIA_WRITE_PROTECTED);
+    assert_int_equal(driver_request(f, call, VCK_CODE_PREPARE, &prepare), 0);
+    assert_int_equal(driver_write_sector(f, 0), STATUS_MEDIA_WRITE_PROTECTED);
+    assert_int_equal(driver_request(f, call, VCK_CODE_ATTACH, &attach), 0);
+    assert_int_equal(driver_write_sector(f, 0), STATUS_SUCCESS);
+    assert_int_equal(request(f, VCK_CODE_DETACH, "D:"), 0);
+    free(call);
+}
+
 /* ---- detaching ---- */
 
 static void detach_is_patient(void **state) VCK_NO_ANALYSIS
@@ -506,6 +532,7 @@ int main(void)
         TEST(no_disk),
         TEST(prepare_below_a_mounted_filesystem),
         TEST(device_removed_while_attached),
+        TEST(written_only_with_the_key),
         TEST(detach_is_patient),
         TEST(detach_all_insists),
         TEST(os_volume),

@@ -108,7 +108,7 @@ def os_volume():
 
 @tap.test
 def ciphertext_is_not_overwritten():
-    """once detached, a volume with ciphertext reads as it is, and refuses writes and trims"""
+    """detached, or without its key, a volume with ciphertext reads as it is and refuses writes"""
     with new_disk() as disk:
         disk.fill()
         disk.volume.encrypt()
@@ -116,7 +116,11 @@ def ciphertext_is_not_overwritten():
         disk.volume.detach()
         assert disk.write(0, bytes(512))["status"] == td.WRITE_PROTECTED
         assert disk.read(0)["data"] == disk.peek(0)
-        disk.volume.attach()
+        disk.volume.request("JVCK_PREPARE")
+        assert disk.write(0, bytes(512))["status"] == td.WRITE_PROTECTED
+        disk.volume.request("JVCK_ATTACH", vmk=v.KEY)
+        disk.check()
+        assert disk.write(0, disk.read(0)["data"])["status"] == 0
         disk.check()
 
 

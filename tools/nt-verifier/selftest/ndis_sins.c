@@ -3,7 +3,7 @@
 #include "port/nt/ndis.h"
 #include "selftest.h"
 
-enum { FRAME_BYTES = 64, FRAMES = 200, WAIT_MS = 5000 };
+enum { FRAME_BYTES = 64, FRAMES = 200, WAIT_MS = 60000 };
 
 /* How the protocol misbehaves; zeroed by begin. */
 static struct {
