@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Requests of every kind from several threads at once, about volumes that other threads read and
- * write: whatever comes of them, no volume is left half in place, and every sector reads as what
- * was written last.
+ * write and whose devices come and go: whatever comes of them, no volume is left half in place, and
+ * every sector reads as what was written last.
  */
 #include <sched.h>
 #include <stdio.h>
@@ -23,7 +23,8 @@
 /* What holds the volume of one disk: in a driver its filter. */
 struct place {
     struct vck_mutex lock;
-    struct vck_volume *bound;
+    struct vck_volume *bound; /* referenced */
+    bool is_leaving;
 };
 
 /* What one user knows of a few sectors it alone writes. */
@@ -87,15 +88,20 @@ static vck_status into_place(struct vck_control_host *control, struct vck_volume
                              struct vck_explanation *ret_why) VCK_CAN_WAIT
 {
     struct place *place = place_of(volume);
+    vck_status status = VCK_DELETE_PENDING;
 
     (void)control;
     (void)ret_why;
     take_time();
     vck_mutex_acquire(&place->lock);
     MUST(!place->bound);
-    place->bound = volume;
+    if (!place->is_leaving) {
+        vck_volume_reference(volume);
+        place->bound = volume;
+        status = VCK_OK;
+    }
     vck_mutex_release(&place->lock);
-    return VCK_OK;
+    return status;
 }
 
 static void out_of_place(struct vck_control_host *control, struct vck_volume *volume) VCK_CAN_WAIT
@@ -108,6 +114,7 @@ static void out_of_place(struct vck_control_host *control, struct vck_volume *vo
     MUST(place->bound == volume);
     place->bound = NULL;
     vck_mutex_release(&place->lock);
+    vck_volume_release(volume);
 }
 
 static const struct vck_control_host_ops storm_ops = {
@@ -117,6 +124,35 @@ static const struct vck_control_host_ops storm_ops = {
     .in_place = into_place,
     .out_of_place = out_of_place,
 };
+
+/* A device that is removed, and found again: its volume is ended without anybody being asked. */
+static void replug(uint32_t which) VCK_CAN_WAIT
+{
+    struct place *place = &storm.places[which];
+    struct vck_volume *volume = NULL;
+    bool is_mine;
+
+    vck_mutex_acquire(&place->lock);
+    is_mine = !place->is_leaving;
+    place->is_leaving = true;
+    if (is_mine && place->bound) {
+        volume = place->bound;
+        vck_volume_reference(volume);
+    }
+    vck_mutex_release(&place->lock);
+    if (!is_mine)
+        return;
+    if (volume) {
+        (void)vck_control_end_volume(&storm.host->control, volume);
+        vck_volume_release(volume);
+    }
+    while (!__atomic_load_n(&storm.host->is_closed[which], __ATOMIC_ACQUIRE))
+        take_time();
+    vck_mutex_acquire(&place->lock);
+    MUST(!place->bound);
+    place->is_leaving = false;
+    vck_mutex_release(&place->lock);
+}
 
 /* ---- who asks ---- */
 
@@ -195,7 +231,8 @@ static void ask_by_path(struct actor *actor, const char *path) VCK_CAN_WAIT
 
 static void ask_anything(struct actor *actor) VCK_CAN_WAIT
 {
-    const char *path = paths[below(actor, VOLUMES)];
+    uint32_t which = below(actor, VOLUMES);
+    const char *path = paths[which];
     struct vck_msg_volume_request request = {.volume_path = path};
 
     switch (below(actor, 16)) {
@@ -218,7 +255,10 @@ static void ask_anything(struct actor *actor) VCK_CAN_WAIT
                   NULL);
         break;
     case 7:
-        (void)ask(actor, VCK_CODE_DETACH, &request);
+        if (below(actor, 4))
+            (void)ask(actor, VCK_CODE_DETACH, &request);
+        else
+            replug(which);
         break;
     default:
         ask_by_path(actor, path);
