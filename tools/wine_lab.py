@@ -42,7 +42,7 @@ FINDING_MARK = "VCKVERIFY "
 SUMMARY_MARK = "VCKVERIFY-SUMMARY "
 VERIFY = {name: 0x222000 + 4 * (0x900 + number) for number, name in enumerate(
     ("FINDINGS", "DRIVERS", "SET_VARIABLE", "SET_MEMORY", "GET_MEMORY", "FAIL_ALLOCATION",
-     "SHUTDOWN", "QUARANTINE", "RESET", "NDIS"))}
+     "SHUTDOWN", "QUARANTINE", "RESET", "NDIS", "DELAY_WORK"))}
 # tools/nt-verifier/ndis_control.h: what can be asked of the NDIS in the verifier, in its order.
 NDIS_VERBS = ("QUERY", "CONFIGURE", "RESET", "ADD", "REMOVE", "BIND", "UNBIND", "PAUSE", "RESTART",
               "LOW_POWER", "FULL_POWER", "LINK", "STATUS_IS", "RECEIVE", "RELEASE", "UNINSTALL")
@@ -477,6 +477,12 @@ class Lab:
         was last called."""
         data = struct.pack("<I", nth) + f"{name}.sys".lower().encode()
         return struct.unpack("<Q", self.ioctl("VckVerify", VERIFY["FAIL_ALLOCATION"], data, 8))[0]
+
+    def delay_work(self, name, milliseconds):
+        """Has the driver's work items begin so much later from now on: who frees or queues one too
+        early is found out."""
+        self.ioctl("VckVerify", VERIFY["DELAY_WORK"],
+                   struct.pack("<I", milliseconds) + f"{name}.sys".lower().encode())
 
     def ndis(self, verb, adapter=0, data=b"", out_bytes=0):
         """Asks the verifier's NDIS about one of its adapters, or has something happen to it: the

@@ -79,6 +79,8 @@ def sins_now():
         sins = [sin for sin in sins_of(lab) if sin.moment == "now"]
         load(lab)
         for sin in sins:
+            # What is wrong with an item that is queued would be right with one that has begun.
+            lab.delay_work("selftest", 2000 * any("queued" in kind for kind in sin.kinds))
             commit(lab, sin)
             expect(lab, sin, sin.kinds)
         assert len(sins) > 60, len(sins)

@@ -79,12 +79,18 @@ static NTSTATUS answer_get_memory(struct request *request)
     return request->returned_bytes ? STATUS_SUCCESS : STATUS_NOT_FOUND;
 }
 
-static NTSTATUS answer_fail_allocation(struct request *request)
+/* Named behind a number. */
+static struct verify_driver *driver_meant(const struct request *request)
 {
     char name[VERIFY_NAME_BYTES] = {0};
-    ULONG nth = read_u32(request->buffer);
     RtlCopyMemory(name, request->buffer + 4, min(request->in_bytes - 4, sizeof(name) - 1));
-    struct verify_driver *driver = verify_driver_named(name);
+    return verify_driver_named(name);
+}
+
+static NTSTATUS answer_fail_allocation(struct request *request)
+{
+    ULONG nth = read_u32(request->buffer);
+    struct verify_driver *driver = driver_meant(request);
     if (!driver)
         return STATUS_NOT_FOUND;
     driver->fail_in = 0;
@@ -92,6 +98,15 @@ static NTSTATUS answer_fail_allocation(struct request *request)
     driver->fail_in = (LONG)nth;
     RtlCopyMemory(request->buffer, &count, sizeof(count));
     request->returned_bytes = sizeof(count);
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS answer_delay_work(struct request *request)
+{
+    struct verify_driver *driver = driver_meant(request);
+    if (!driver)
+        return STATUS_NOT_FOUND;
+    driver->work_delay_ms = (LONG)read_u32(request->buffer);
     return STATUS_SUCCESS;
 }
 
@@ -135,6 +150,7 @@ static const struct request_kind kinds[] = {
     {VERIFY_QUARANTINE, 8, 0, answer_quarantine},
     {VERIFY_RESET, 0, 0, answer_reset},
     {VERIFY_NDIS, 8, 0, answer_ndis},
+    {VERIFY_DELAY_WORK, 5, 0, answer_delay_work},
 };
 
 static NTSTATUS answer(ULONG code, struct request *request)

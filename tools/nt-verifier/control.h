@@ -31,6 +31,8 @@ enum {
     VERIFY_RESET = VERIFY_REQUEST(8),
     /* in: u32 verb, u32 adapter, what ndis_control.h says; out: the same */
     VERIFY_NDIS = VERIFY_REQUEST(9),
+    /* in: u32 milliseconds, name of the driver's file; its work items begin so much later */
+    VERIFY_DELAY_WORK = VERIFY_REQUEST(10),
 };
 
 #endif

@@ -83,6 +83,7 @@ struct verify_driver {
     volatile LONG open_handles;  /* of its own devices, opened by programs, less those closed */
     volatile LONG fail_in;       /* the allocation that fails, counted down; 0: none */
     volatile LONG64 allocations; /* since the count was last set */
+    volatile LONG work_delay_ms; /* before each work item */
     struct verify_counters counters;
 };
 

@@ -57,6 +57,13 @@ static void run_item(struct work_item *item)
     ObDereferenceObject(object);
 }
 
+static void delay(LONG milliseconds)
+{
+    LARGE_INTEGER interval = {.QuadPart = -10000LL * milliseconds};
+    if (milliseconds > 0)
+        KeDelayExecutionThread(KernelMode, FALSE, &interval);
+}
+
 static void NTAPI run_call(void *instance, void *context)
 {
     struct work_call *call = context;
@@ -64,6 +71,8 @@ static void NTAPI run_call(void *instance, void *context)
     (void)instance;
     if (call->driver)
         InterlockedIncrement64(&call->driver->counters.work_items);
+    if (call->driver)
+        delay(call->driver->work_delay_ms);
     if (call->item)
         run_item(call->item);
     else
