@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waits of Wine's netio.sys. It closes a socket by cancelling what is in flight, taking its wait
- * back and waiting for the callbacks; but a wait that has been signalled may still call back after
- * that, on memory that has been freed. Waits made through here call back only as long as they are
- * set.
+ * What Wine's netio.sys gives back too early. It closes a socket by cancelling what is in flight,
+ * taking its wait back and waiting for the callbacks; but a wait that has been signalled may still
+ * call back after that, and the result of what was cancelled be written, to memory that has been
+ * freed. Waits made through here call back only as long as they are set, and what is freed through
+ * here is used for nothing else for a while.
  */
 #include "user.h"
 #include "verify.h"
@@ -11,7 +12,7 @@
 enum {
     PE_OFFSET_AT = 0x3c,
     PE_IMPORTS_AT = 0x90,
-    KEPT_MAX = 4096, /* of closed waits, for callbacks that are late */
+    KEPT_MAX = 8192, /* blocks, for callbacks and results that are late */
 };
 
 typedef void(NTAPI *wait_callback)(void *instance, void *context, void *wait, ULONG result);
@@ -30,10 +31,32 @@ static struct {
     void(NTAPI *set)(void *wait, HANDLE handle, void *timeout);
     void(NTAPI *wait_for)(void *wait, int cancels);
     void(NTAPI *close)(void *wait);
+    int(NTAPI *free)(void *heap, ULONG flags, void *block);
 } real;
 
-static struct quiet_wait *kept[KEPT_MAX];
-static volatile LONG kept_count;
+/* What netio.sys has given back. */
+struct kept {
+    void *heap; /* NULL: ours, of the pool */
+    void *block;
+};
+
+static struct kept kept[KEPT_MAX];
+static ULONG kept_next;
+static struct user_lock kept_lock;
+
+/* In the place of the one that has been kept longest. */
+static void keep(void *heap, void *block)
+{
+    AcquireSRWLockExclusive(&kept_lock);
+    struct kept oldest = kept[kept_next];
+    kept[kept_next] = (struct kept){heap, block};
+    kept_next = (kept_next + 1) % KEPT_MAX;
+    ReleaseSRWLockExclusive(&kept_lock);
+    if (oldest.heap)
+        real.free(oldest.heap, 0, oldest.block);
+    else if (oldest.block)
+        ExFreePoolWithTag(oldest.block, VERIFY_TAG);
+}
 
 static void NTAPI call_back(void *instance, void *context, void *wait, ULONG result)
 {
@@ -80,14 +103,19 @@ static void NTAPI wait_for_wait(void *wait, int cancels)
 static void NTAPI close_wait(void *wait)
 {
     struct quiet_wait *quiet = wait;
-    LONG place = (InterlockedIncrement(&kept_count) - 1) % KEPT_MAX;
     AcquireSRWLockExclusive(&quiet->lock);
     quiet->is_set = false;
     ReleaseSRWLockExclusive(&quiet->lock);
     real.close(quiet->real);
-    struct quiet_wait *oldest = __atomic_exchange_n(&kept[place], quiet, __ATOMIC_ACQ_REL);
-    if (oldest)
-        ExFreePoolWithTag(oldest, VERIFY_TAG);
+    keep(NULL, quiet);
+}
+
+static int NTAPI free_later(void *heap, ULONG flags, void *block)
+{
+    (void)flags;
+    if (block)
+        keep(heap, block);
+    return true;
 }
 
 /* Puts ours into a slot and keeps what was there. */
@@ -112,6 +140,8 @@ static void replace_import(uintptr_t *slot, const char *name)
         replace(slot, (uintptr_t)wait_for_wait, (uintptr_t *)&real.wait_for);
     else if (!strcmp(name, "CloseThreadpoolWait"))
         replace(slot, (uintptr_t)close_wait, (uintptr_t *)&real.close);
+    else if (!strcmp(name, "HeapFree"))
+        replace(slot, (uintptr_t)free_later, (uintptr_t *)&real.free);
 }
 
 static ULONG read_u32(uintptr_t at)

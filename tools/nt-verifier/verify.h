@@ -97,7 +97,7 @@ struct verify_driver *verify_driver_named(const char *name);
 /* Who called the hook this is written in. */
 #define CALLER verify_driver_at(__builtin_return_address(0))
 
-/* netio.c: makes the waits of the netio.sys that drivers import harmless. */
+/* netio.c: makes the netio.sys that drivers import harmless. */
 void verify_netio_prepare(void);
 
 NTSTATUS verify_drivers_start(bool with_checks);
