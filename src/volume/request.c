@@ -13,12 +13,12 @@ static bool is_write(const struct vck_request *r)
 
 static uint32_t sector_size(const struct vck_request *r)
 {
-    return r->volume->config.sector_size_bytes;
+    return r->volume->shape.sector_size_bytes;
 }
 
 static uint64_t absolute_bytes(const struct vck_request *r)
 {
-    return r->volume->config.data_start_lba * sector_size(r) + r->offset_bytes + r->done_bytes;
+    return r->volume->shape.data_start_lba * sector_size(r) + r->offset_bytes + r->done_bytes;
 }
 
 static uint64_t current_sector(const struct vck_request *r)
@@ -44,7 +44,7 @@ static vck_status check(struct vck_request *r, uint64_t *ret_first, uint64_t *re
         if (r->op == VCK_REQUEST_DISCARD && !volume->disk_can_discard)
             return VCK_UNSUPPORTED;
     }
-    return vck_plan_range(sector_size(r), volume->config.data_sectors, r->offset_bytes,
+    return vck_plan_range(sector_size(r), volume->shape.data_sectors, r->offset_bytes,
                           r->size_bytes, ret_first, ret_sectors);
 }
 
@@ -360,6 +360,9 @@ static enum vck_poll request_poll(struct vck_future *self, const struct vck_wake
     if (r->status == VCK_OK && (sectors != 0 || r->op == VCK_REQUEST_FLUSH)) {
         VCK_CO_AWAIT(&r->co, &r->enter.future, waker);
         r->status = r->enter.status;
+        /* The key may have come meanwhile. */
+        if (r->status == VCK_OK && is_write(r) && vck_volume_is_read_only(r->volume))
+            r->status = VCK_READ_ONLY;
         if (r->status == VCK_OK && (r->op == VCK_REQUEST_WRITE || r->op == VCK_REQUEST_ZERO))
             volume_used_mark(r->volume, r->enter.first, r->enter.end - r->enter.first);
         if (r->status == VCK_OK)

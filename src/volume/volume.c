@@ -87,6 +87,26 @@ bool volume_has_geometry(const struct vck_volume *volume, const struct vck_io_co
            config->sector_size_bytes == volume->config.sector_size_bytes;
 }
 
+static void note_access(struct vck_volume *volume)
+{
+    const struct vck_io_config *config = &volume->config;
+    bool can_discard = volume->disk_can_discard && config->kind != VCK_IO_CUSTOM;
+
+    __atomic_store_n(&volume->shape.is_read_only, config->read_only || volume->disk_is_read_only,
+                     __ATOMIC_RELEASE);
+    __atomic_store_n(&volume->shape.can_discard, can_discard, __ATOMIC_RELEASE);
+}
+
+static void note_shape(struct vck_volume *volume)
+{
+    volume->shape = (struct volume_shape){
+        .sector_size_bytes = volume->config.sector_size_bytes,
+        .data_start_lba = volume->config.data_start_lba,
+        .data_sectors = volume->config.data_sectors,
+    };
+    note_access(volume);
+}
+
 static struct vck_guard_view settled_view(const struct vck_io_config *config)
 {
     uint64_t boundary = config->kind == VCK_IO_ENCRYPTED
@@ -147,6 +167,7 @@ static vck_status volume_init(struct vck_object *object, void *context,
     volume_note_rekeying(volume);
     volume->provisional = options->provisional;
     complete_config(volume, &volume->config);
+    note_shape(volume);
     view = settled_view(&volume->config);
     vck_guard_init(&volume->guard, &view);
     status = vck_damage_init(&volume->damage, &volume->config, volume->disk);
@@ -225,6 +246,7 @@ static vck_status exchange_config(struct vck_volume *volume,
     volume->config = config;
     vck_spinlock_release(&volume->status_lock);
     volume->has_config = true;
+    note_access(volume);
     volume_note_rekeying(volume);
     __atomic_store_n(&volume->provisional, 0, __ATOMIC_RELEASE);
     return VCK_OK;
@@ -331,27 +353,27 @@ struct vck_disk *vck_volume_disk(struct vck_volume *volume)
 
 uint32_t vck_volume_sector_size_bytes(const struct vck_volume *volume)
 {
-    return volume->config.sector_size_bytes;
+    return volume->shape.sector_size_bytes;
 }
 
 uint64_t vck_volume_data_start_lba(const struct vck_volume *volume)
 {
-    return volume->config.data_start_lba;
+    return volume->shape.data_start_lba;
 }
 
 uint64_t vck_volume_data_sectors(const struct vck_volume *volume)
 {
-    return volume->config.data_sectors;
+    return volume->shape.data_sectors;
 }
 
 bool vck_volume_is_read_only(const struct vck_volume *volume)
 {
-    return volume->config.read_only || volume->disk_is_read_only;
+    return __atomic_load_n(&volume->shape.is_read_only, __ATOMIC_ACQUIRE) != 0;
 }
 
 bool vck_volume_can_discard(const struct vck_volume *volume)
 {
-    return volume->disk_can_discard && volume->config.kind != VCK_IO_CUSTOM;
+    return __atomic_load_n(&volume->shape.can_discard, __ATOMIC_ACQUIRE) != 0;
 }
 
 bool vck_volume_is_provisional(const struct vck_volume *volume)

@@ -27,13 +27,23 @@ struct volume_mark {
     uint8_t keys[VCK_SHA256_BYTES]; /* digest of the FVEKs */
 };
 
+/* What requests look at before they enter the guard, while the key may just be coming. */
+struct volume_shape {
+    uint32_t sector_size_bytes;
+    uint64_t data_start_lba;
+    uint64_t data_sectors;
+    uint32_t is_read_only; /* atomic, this and the next: it may change with the key */
+    uint32_t can_discard;
+};
+
 struct vck_volume {
     char path[VCK_VOLUME_PATH_BYTES];
     struct vck_disk *disk;  /* NULL once it is detached */
     bool disk_is_read_only; /* of the disk, kept beyond it */
     bool disk_can_discard;
     struct vck_provider *provider;
-    struct vck_io_config config;
+    struct vck_io_config config; /* changed under control with nobody inside the guard */
+    struct volume_shape shape;
     bool is_os_volume;
     struct vck_executor *executor; /* NULL: the caller polls the sweep */
     bool has_config;

@@ -101,7 +101,7 @@ vck_status vck_volume_suspend(struct vck_volume *volume)
 
 /* ---- and back ---- */
 
-/* The geometry is what it was: requests that have not entered look at it all the time. */
+/* The geometry is what it was. */
 static void take_keys(struct vck_volume *volume, const struct vck_io_config *config)
 {
     volume->config.cipher = config->cipher;
