@@ -17,7 +17,7 @@ const struct fake_token driver_user = {
 /* ---- programs ---- */
 
 /* The first device of the driver that is no filter: the control device. */
-static PDEVICE_OBJECT control_of(struct driver_fixture *f)
+static PDEVICE_OBJECT find_control(const struct driver_fixture *f)
 {
     PDEVICE_OBJECT device = f->driver.DeviceObject;
 
@@ -28,23 +28,23 @@ static PDEVICE_OBJECT control_of(struct driver_fixture *f)
 
 NTSTATUS driver_open(struct driver_fixture *f, struct file_object *file, ACCESS_MASK access)
 {
-    return fake_file_open(control_of(f), file, access);
+    return fake_file_open(f->control, file, access);
 }
 
 NTSTATUS driver_major(struct driver_fixture *f, struct file_object *file, UCHAR major)
 {
-    return fake_file_major(control_of(f), file, major);
+    return fake_file_major(f->control, file, major);
 }
 
 void driver_close(struct driver_fixture *f, struct file_object *file)
 {
-    fake_file_close(control_of(f), file);
+    fake_file_close(f->control, file);
 }
 
 void driver_send(struct driver_fixture *f, struct fake_call *call, struct file_object *file,
                  uint32_t code, uint32_t input_bytes, uint32_t output_bytes)
 {
-    fake_call_begin_control(call, control_of(f), file, code, input_bytes, output_bytes);
+    fake_call_begin_control(call, f->control, file, code, input_bytes, output_bytes);
     fake_call_go(call);
 }
 
@@ -233,6 +233,7 @@ NTSTATUS driver_load(struct driver_fixture *f)
 
     if (NT_SUCCESS(status)) {
         f->unload = f->driver.DriverUnload;
+        f->control = find_control(f);
         fake_system_add_device(DRIVER_DISK_NAME, f->disk->device);
         fake_system_add_link(DRIVER_DISK_LINK, DRIVER_DISK_NAME);
     }

@@ -24,6 +24,7 @@ struct driver_fixture {
     DRIVER_OBJECT driver;
     struct driver_extension extension;
     PDRIVER_UNLOAD unload;
+    PDEVICE_OBJECT control;
     struct fake_disk *disk;
     uint8_t *before; /* the disk as it was made */
     size_t live;
