@@ -146,14 +146,10 @@ def wrong_requests():
 
 def assert_intact(disk):
     """Whatever the requests have come to, the volume can be attached and holds what it held."""
-    try:
-        if not disk.volume.status()["is_attached"]:
-            disk.volume.attach()
-        if disk.volume.status()["is_suspended"]:
-            disk.volume.request("WAKE", vmk=v.KEY)
-    except td.Refused:
-        # What was cancelled may have gone on for a moment: it is attached now.
-        assert disk.volume.status()["is_attached"]
+    # What was cancelled may go on for a moment.
+    td.wait_until(lambda: disk.volume.refusal("DETACH") == v.NOT_FOUND)
+    assert disk.volume.refusal("JVCK_PREPARE", vmk=v.KEY) in (v.OK, td.NOT_SUPPORTED)
+    assert disk.volume.status()["is_attached"]
     disk.volume.rate(0)
     disk.check()
 
