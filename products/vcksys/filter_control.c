@@ -110,10 +110,7 @@ NTSTATUS filter_device_control(struct filter *filter, PIRP irp)
 {
     bool is_bound = vck_rundown_acquire(&filter->bound);
 
-    if (filter_refuses_now(filter, is_bound) && is_writing(irp)) {
-        if (is_bound)
-            vck_rundown_release(&filter->bound);
-        return filter_complete(irp, STATUS_MEDIA_WRITE_PROTECTED, 0);
-    }
+    if (filter_refuses_now(filter, is_bound) && is_writing(irp))
+        return filter_refuse(filter, irp, is_bound);
     return is_bound ? control_bound(filter, irp) : filter_pass(filter, irp);
 }

@@ -6,11 +6,8 @@ static NTSTATUS transfer(struct filter *filter, PIRP irp, UCHAR major)
 {
     bool is_bound = vck_rundown_acquire(&filter->bound);
 
-    if (major == IRP_MJ_WRITE && filter_refuses_now(filter, is_bound)) {
-        if (is_bound)
-            vck_rundown_release(&filter->bound);
-        return filter_complete(irp, STATUS_MEDIA_WRITE_PROTECTED, 0);
-    }
+    if (major == IRP_MJ_WRITE && filter_refuses_now(filter, is_bound))
+        return filter_refuse(filter, irp, is_bound);
     return is_bound ? filter_enqueue(filter, irp) : filter_pass(filter, irp);
 }
 

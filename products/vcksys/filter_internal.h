@@ -96,6 +96,14 @@ static inline NTSTATUS filter_complete(PIRP irp, NTSTATUS nt_status, ULONG_PTR i
     return nt_status;
 }
 
+/* Gives back the hold on `bound`, where there is one. */
+static inline NTSTATUS filter_refuse(struct filter *filter, PIRP irp, bool is_bound)
+{
+    if (is_bound)
+        vck_rundown_release(&filter->bound);
+    return filter_complete(irp, STATUS_MEDIA_WRITE_PROTECTED, 0);
+}
+
 /* To the device below, as if the filter were not there. */
 static inline NTSTATUS filter_pass(struct filter *filter, PIRP irp)
 {
