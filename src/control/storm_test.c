@@ -10,6 +10,7 @@
 
 #define TEST_DISK_BYTES (320u * 1024u)
 #include "control_test.h"
+#include "random.h"
 #include "vck/executor.h"
 #include "vck/request.h"
 
@@ -58,8 +59,7 @@ static const uint8_t wrong_key[32] = {1};
 
 static uint32_t below(struct actor *actor, uint32_t end)
 {
-    actor->random = actor->random * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(actor->random >> 33) % end;
+    return random_next(&actor->random) % end;
 }
 
 /* cmocka's own checks are for its thread. */

@@ -7,6 +7,7 @@
 #include "driver_fixture.h"
 
 #include <string.h>
+#include "tests/support/random.h"
 #include "vck/thread.h"
 
 #define ASKERS 3u
@@ -22,8 +23,7 @@ static uint32_t askers_left;
 
 static uint32_t below(struct actor *actor, uint32_t end)
 {
-    actor->random = actor->random * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(actor->random >> 33) % end;
+    return random_next(&actor->random) % end;
 }
 
 /* ---- who asks ---- */

@@ -6,11 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The next of a sequence of the caller's own, as each thread needs. */
+static inline uint32_t random_next(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(*state >> 32);
+}
+
 static inline uint32_t random_u32(void)
 {
     static uint64_t state = 1;
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(state >> 32);
+    return random_next(&state);
 }
 
 static inline uint64_t random_u64(void)
